@@ -1,0 +1,1 @@
+"""Limner draws what you describe."""

@@ -1,0 +1,1 @@
+"""The nouns of Limner and its error tree: frozen and pure."""

@@ -1,0 +1,62 @@
+"""Assets: immutable files in the library, and the Environment they were made in."""
+
+from datetime import datetime
+from enum import StrEnum
+
+from limner.domain.canonical import Frozen, digest
+from limner.domain.recipe import Recipe, Sha256, Size
+
+
+class Relation(StrEnum):
+    """How an asset came from its parent."""
+
+    IMPORTED = "imported"
+    INIT = "init"
+    MASK = "mask"
+
+
+class Parent(Frozen):
+    """An asset this one was made from."""
+
+    asset: Sha256
+    relation: Relation
+
+
+class Environment(Frozen):
+    """What the machine added: recorded with every picture, never part of the Recipe."""
+
+    limner: str
+    python: str
+    platform: str
+    processor: str
+    device: str
+    dtype: str
+    threads: int
+    libraries: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def digest(self) -> str:
+        """The sha256 of the canonical JSON of this Environment."""
+        return digest(self.model_dump(mode="json"))
+
+
+class Asset(Frozen):
+    """One file of the library.
+
+    `id` is the sha256 of the file. `pixel_digest` is the sha256 of its pixels as 8-bit
+    straight RGBA rows, headed by the size (see `families.raster.pixel_digest`); for SVG, of the
+    raster that was traced. An imported picture has neither Recipe nor Environment.
+    """
+
+    id: Sha256
+    workspace: str
+    media_type: str
+    bytes: int
+    size: Size
+    pixel_digest: Sha256
+    created: datetime
+    created_by: str
+    parents: tuple[Parent, ...] = ()
+    recipe: Recipe | None = None
+    environment: Environment | None = None
+    seconds: float | None = None

@@ -1,0 +1,258 @@
+"""What a model can do, read by every door, and how a Draft becomes a Recipe."""
+
+from typing import Annotated, Generic, Literal, TypeVar
+
+from pydantic import Field
+
+from limner.domain.canonical import Frozen
+from limner.domain.errors import InvalidOption, InvalidPrompt, InvalidRequest, InvalidSize
+from limner.domain.recipe import (
+    Draft,
+    Extra,
+    Extras,
+    FileFormat,
+    InputRole,
+    ModelRef,
+    Recipe,
+    RecipeInput,
+    Size,
+    Task,
+)
+
+N = TypeVar("N", int, float)
+
+PROMPT_LIMIT = 4_000
+"""The most characters a prompt or negative prompt may have, for any model."""
+
+
+class Range(Frozen, Generic[N]):
+    """Numbers from `low` to `high`, with a default."""
+
+    low: N
+    high: N
+    default: N
+
+
+class ChoiceExtra(Frozen):
+    """A family's own option with named values; `None` as default means: left open."""
+
+    kind: Literal["choice"] = "choice"
+    name: str
+    summary: str
+    choices: tuple[str, ...]
+    default: str | None = None
+
+
+class NumberExtra(Frozen):
+    """A family's own option with a number for a value."""
+
+    kind: Literal["number"] = "number"
+    name: str
+    summary: str
+    low: float
+    high: float
+    default: float | None = None
+
+
+ExtraSpec = Annotated[ChoiceExtra | NumberExtra, Field(discriminator="kind")]
+
+
+class Sizes(Frozen):
+    """The sizes a model draws by itself, and the largest picture we make of them.
+
+    `native` lists what the model draws well; empty means the size of its input decides.
+    `largest` bounds each side of the finished picture in pixels, `most_pixels` its area.
+    """
+
+    native: tuple[Size, ...] = ()
+    default: Size | None = None
+    smallest: int = 16
+    largest: int = 8_192
+    most_pixels: int = 36_000_000
+
+    def check(self, size: Size) -> None:
+        """Raise InvalidSize unless a picture of this size can be made."""
+        sides = (size.width, size.height)
+        if min(sides) < self.smallest or max(sides) > self.largest:
+            raise InvalidSize(
+                f"{size} cannot be drawn: each side must be {self.smallest} to {self.largest} "
+                "pixels."
+            )
+        if size.pixels > self.most_pixels:
+            raise InvalidSize(
+                f"{size} is {size.pixels / 1e6:.0f} megapixels; the most is "
+                f"{self.most_pixels / 1e6:.0f}. Ask for a smaller size."
+            )
+
+    def native_for(self, size: Size) -> Size:
+        """Return the native size nearest in shape, then in area, to a finished size."""
+        if not self.native:
+            return size
+        aspect = size.width / size.height
+        return min(
+            self.native,
+            key=lambda one: (abs(one.width / one.height - aspect), abs(one.pixels - size.pixels)),
+        )
+
+
+class TaskInputs(Frozen):
+    """The input roles a task needs, and those it may have besides."""
+
+    task: Task
+    required: tuple[InputRole, ...] = ()
+    optional: tuple[InputRole, ...] = ()
+
+
+class Capability(Frozen):
+    """What a model can do: the one source every door reads."""
+
+    tasks: tuple[TaskInputs, ...]
+    sizes: Sizes = Sizes()
+    steps: Range[int] | None = None
+    guidance: Range[float] | None = None
+    guidance_meaning: str = ""
+    strength: Range[float] | None = None
+    samplers: tuple[str, ...] = ()
+    schedules: tuple[str, ...] = ()
+    negative_prompt: bool = False
+    alpha: bool = False
+    scale: int | None = None
+    """For upscalers: how many times larger each side becomes."""
+    adapters: tuple[str, ...] = ()
+    trainable: bool = False
+    extras: tuple[ExtraSpec, ...] = ()
+
+    def resolve(
+        self, draft: Draft, model: ModelRef, seed: int, upscaler: ModelRef | None = None
+    ) -> Recipe:
+        """Complete a Draft into the Recipe that this model draws.
+
+        `seed` is used where the draft leaves the seed open; `upscaler` where the finished
+        size is above the native one. Raises InvalidRequest (or a kind of it) naming what the
+        model cannot do.
+        """
+        inputs = self._inputs_of(draft)
+        self._check_words(draft)
+        size = draft.size or self.sizes.default
+        if size is None:
+            raise InvalidSize(f"{model.name} takes its size from its input; give one.")
+        self.sizes.check(size)
+        native = self.sizes.native_for(size)
+        larger = size.width > native.width or size.height > native.height
+        file_format = draft.format or FileFormat.PNG
+        transparent = file_format.has_alpha if draft.transparent is None else draft.transparent
+        if transparent and not file_format.has_alpha:
+            raise InvalidOption(
+                f"{file_format.value} has no transparency. Use png or webp, or leave out "
+                "“transparent”."
+            )
+        return Recipe(
+            task=draft.task,
+            model=model,
+            prompt=draft.prompt.strip(),
+            negative_prompt=draft.negative_prompt.strip(),
+            seed=seed if draft.seed is None else draft.seed,
+            size=size,
+            native_size=native,
+            steps=_in_range("steps", draft.steps, self.steps, model),
+            guidance=_in_range("guidance", draft.guidance, self.guidance, model),
+            sampler=_one_of("sampler", draft.sampler, self.samplers, model),
+            schedule=_one_of("schedule", draft.schedule, self.schedules, model),
+            inputs=inputs,
+            transparent=transparent,
+            format=file_format,
+            upscaler=upscaler if larger else None,
+            extras=self._extras_of(draft, model),
+        )
+
+    def supports(self, task: Task) -> bool:
+        """Whether the model does this task."""
+        return any(entry.task is task for entry in self.tasks)
+
+    def _inputs_of(self, draft: Draft) -> tuple[RecipeInput, ...]:
+        entry = next((entry for entry in self.tasks if entry.task is draft.task), None)
+        if entry is None:
+            can = ", ".join(one.task.value for one in self.tasks)
+            raise InvalidRequest(f"This model does not do {draft.task.value}. It does: {can}.")
+        given = [item.role for item in draft.inputs]
+        missing = [role.value for role in entry.required if role not in given]
+        if missing:
+            raise InvalidRequest(f"{draft.task.value} needs a picture as {', '.join(missing)}.")
+        allowed = (*entry.required, *entry.optional)
+        for role in given:
+            if role not in allowed or given.count(role) > 1:
+                raise InvalidRequest(f"{draft.task.value} takes no (second) {role.value} picture.")
+        return tuple(self._with_strength(item) for item in draft.inputs)
+
+    def _with_strength(self, item: RecipeInput) -> RecipeInput:
+        if item.role is not InputRole.INIT:
+            return item
+        if self.strength is None:
+            if item.strength is not None:
+                raise InvalidOption("This model has no strength to set.")
+            return item
+        strength = self.strength.default if item.strength is None else item.strength
+        if not self.strength.low <= strength <= self.strength.high:
+            raise InvalidOption(
+                f"strength must be {self.strength.low:g} to {self.strength.high:g}, not "
+                f"{strength:g}."
+            )
+        return item.model_copy(update={"strength": strength})
+
+    def _check_words(self, draft: Draft) -> None:
+        for name, text in (("prompt", draft.prompt), ("negative prompt", draft.negative_prompt)):
+            if len(text) > PROMPT_LIMIT:
+                raise InvalidPrompt(
+                    f"The {name} has {len(text):,} characters; the most is {PROMPT_LIMIT:,}. "
+                    "Shorten it to what the picture should show."
+                )
+        needs_words = draft.task in (Task.TEXT_TO_IMAGE, Task.IMAGE_TO_IMAGE, Task.INPAINT)
+        if needs_words and not draft.prompt.strip():
+            raise InvalidPrompt("The prompt is empty. Say what to draw, for example “a red fox”.")
+        if draft.negative_prompt.strip() and not self.negative_prompt:
+            raise InvalidOption("This model does not take negative words.")
+
+    def _extras_of(self, draft: Draft, model: ModelRef) -> Extras:
+        given = dict(draft.extras)
+        specs = {spec.name: spec for spec in self.extras}
+        for name in given:
+            if name not in specs:
+                known = ", ".join(specs) or "none"
+                raise InvalidOption(f"{model.name} has no option “{name}”. It has: {known}.")
+        chosen = ((spec.name, _extra(spec, given.get(spec.name))) for spec in self.extras)
+        return tuple(sorted((name, value) for name, value in chosen if value is not None))
+
+
+def _extra(spec: ChoiceExtra | NumberExtra, value: Extra | None) -> Extra | None:
+    if value is None:
+        return spec.default
+    if isinstance(spec, ChoiceExtra):
+        return _one_of(spec.name, str(value), spec.choices)
+    if isinstance(value, str) or not spec.low <= value <= spec.high:
+        raise InvalidOption(f"{spec.name} must be {spec.low:g} to {spec.high:g}, not {value}.")
+    return value
+
+
+def _in_range(name: str, value: N | None, allowed: Range[N] | None, model: ModelRef) -> N | None:
+    if allowed is None:
+        if value is not None:
+            raise InvalidOption(f"{model.name} has no {name} to set.")
+        return None
+    chosen = allowed.default if value is None else value
+    if not allowed.low <= chosen <= allowed.high:
+        raise InvalidOption(
+            f"{name} must be {allowed.low:g} to {allowed.high:g} for {model.name}, not {chosen:g}."
+        )
+    return chosen
+
+
+def _one_of(
+    name: str, value: str | None, choices: tuple[str, ...], model: ModelRef | None = None
+) -> str | None:
+    if value is None:
+        return choices[0] if choices else None
+    if value not in choices:
+        listed = ", ".join(choices) or "nothing to choose"
+        whose = f" for {model.name}" if model else ""
+        raise InvalidOption(f"{name} “{value}” is not known{whose}. Choose from: {listed}.")
+    return value

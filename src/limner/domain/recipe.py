@@ -1,0 +1,176 @@
+"""Draft and Recipe: what was asked, and the complete description of one picture."""
+
+import re
+from enum import StrEnum
+from functools import cached_property
+from typing import Annotated, Self, TypeAlias
+
+from pydantic import AfterValidator, Field, StringConstraints
+
+from limner.domain.canonical import Frozen, digest
+from limner.domain.errors import InvalidSize
+
+Extra: TypeAlias = bool | int | float | str
+
+MAX_SEED = 2**53 - 1
+"""The largest seed: the largest integer that every JSON reader keeps exactly."""
+
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
+
+
+class Task(StrEnum):
+    """What a model is asked to do."""
+
+    TEXT_TO_IMAGE = "text_to_image"
+    IMAGE_TO_IMAGE = "image_to_image"
+    INPAINT = "inpaint"
+    ERASE = "erase"
+    UPSCALE = "upscale"
+    CUTOUT = "cutout"
+
+
+class InputRole(StrEnum):
+    """What an input picture is for."""
+
+    INIT = "init"
+    MASK = "mask"
+
+
+class FileFormat(StrEnum):
+    """The file a picture is written to."""
+
+    PNG = "png"
+    WEBP = "webp"
+    JPEG = "jpeg"
+    SVG = "svg"
+
+    @property
+    def has_alpha(self) -> bool:
+        """Whether the format can hold transparency."""
+        return self is not FileFormat.JPEG
+
+    @property
+    def media_type(self) -> str:
+        """The IANA media type."""
+        return "image/svg+xml" if self is FileFormat.SVG else f"image/{self.value}"
+
+
+class Size(Frozen):
+    """Width and height in pixels."""
+
+    width: Annotated[int, Field(ge=1, le=65_535)]
+    height: Annotated[int, Field(ge=1, le=65_535)]
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read `512x512`, `512×384` or `512`; raise InvalidSize for anything else."""
+        match = re.fullmatch(r"\s*(\d{1,5})(?:\s*[x×X]\s*(\d{1,5}))?\s*", text)
+        numbers = [int(number) for number in match.groups() if number] if match else [0]
+        if not all(1 <= number <= 65_535 for number in numbers):
+            raise InvalidSize(
+                f"“{text[:40]}” is not a size. Write width x height in pixels, like 512x512."
+            )
+        return cls(width=numbers[0], height=numbers[-1])
+
+    def __str__(self) -> str:
+        return f"{self.width}x{self.height}"
+
+    @property
+    def pixels(self) -> int:
+        """Width times height."""
+        return self.width * self.height
+
+
+class ModelRef(Frozen):
+    """A model by name and by the digest of its weights (see `ModelCard.weights_digest`)."""
+
+    name: str
+    sha256: Sha256
+
+
+class AdapterRef(Frozen):
+    """An adapter (LoRA and kin) by name and weights digest, with its weight."""
+
+    name: str
+    sha256: Sha256
+    weight: float = 1.0
+
+
+class RecipeInput(Frozen):
+    """A picture the Recipe starts from: the asset's id, its role, its strength in [0, 1]."""
+
+    asset: Sha256
+    role: InputRole
+    strength: Annotated[float, Field(ge=0, le=1)] | None = None
+
+
+def _in_order(extras: tuple[tuple[str, Extra], ...]) -> tuple[tuple[str, Extra], ...]:
+    names = [name for name, _ in extras]
+    if len(set(names)) != len(names):
+        raise ValueError("an extra is given twice")
+    return tuple(sorted(extras))
+
+
+Extras = Annotated[tuple[tuple[str, Extra], ...], AfterValidator(_in_order)]
+"""Values of a family's own options as (name, value) pairs, kept in order of their names."""
+
+
+class Draft(Frozen):
+    """What was asked. `None` means: the default of whatever model draws it."""
+
+    task: Task = Task.TEXT_TO_IMAGE
+    model: str | None = None
+    prompt: str = ""
+    negative_prompt: str = ""
+    seed: Seed | None = None
+    size: Size | None = None
+    steps: int | None = None
+    guidance: float | None = None
+    sampler: str | None = None
+    schedule: str | None = None
+    inputs: tuple[RecipeInput, ...] = ()
+    transparent: bool | None = None
+    format: FileFormat | None = None
+    upscaler: str | None = None
+    extras: Extras = ()
+
+
+class Recipe(Frozen):
+    """Everything that decides the pixels of one picture. One Recipe = one picture.
+
+    `size` is the size of the finished picture. `native_size` is the size the model draws at;
+    where they differ, `upscaler` (if set) enlarges before the exact fit.
+    """
+
+    version: int = 1
+    task: Task
+    model: ModelRef
+    adapters: tuple[AdapterRef, ...] = ()
+    prompt: str = ""
+    negative_prompt: str = ""
+    seed: Seed = 0
+    size: Size
+    native_size: Size
+    steps: int | None = None
+    guidance: float | None = None
+    sampler: str | None = None
+    schedule: str | None = None
+    inputs: tuple[RecipeInput, ...] = ()
+    transparent: bool = True
+    format: FileFormat = FileFormat.PNG
+    upscaler: ModelRef | None = None
+    extras: Extras = ()
+
+    @cached_property
+    def digest(self) -> str:
+        """The sha256 of the canonical JSON of this Recipe."""
+        return digest(self.model_dump(mode="json"))
+
+    def extra(self, name: str) -> Extra | None:
+        """Return the value of a family's own option, or None where the family has none."""
+        return dict(self.extras).get(name)
+
+    def input(self, role: InputRole) -> RecipeInput | None:
+        """Return the input with this role, or None."""
+        return next((item for item in self.inputs if item.role is role), None)

@@ -1,0 +1,1 @@
+"""What can draw: one folder per model family."""

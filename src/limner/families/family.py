@@ -1,0 +1,101 @@
+"""The Family seam: recognise a checkpoint, load it, perform recipes with it.
+
+Families are found through the entry-point group `limner.families`; the built-in ones register
+there like any other. Nothing here, and nothing a family imports at its top level, loads a
+runtime: that happens in `load`.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from limner.domain.card import Installed, ModelCard
+from limner.domain.event import CancelToken, Happening
+from limner.domain.recipe import InputRole, Recipe
+
+Pixels = npt.NDArray[np.uint8]
+"""A picture: height × width × 4, straight (not premultiplied) RGBA, 8 bits, sRGB."""
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where and how a model runs: what the engine decided, not the Recipe."""
+
+    threads: int
+
+
+@dataclass(frozen=True)
+class Order:
+    """One Recipe with its input pictures, ready to be performed."""
+
+    recipe: Recipe
+    inputs: Mapping[InputRole, Pixels] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Watch:
+    """How a model tells what happens and learns that it should stop.
+
+    `index` of the first order is `first`: a model numbers its events `first + position`.
+    """
+
+    tell: Callable[[Happening], None]
+    token: CancelToken
+    first: int = 0
+
+
+class LoadedModel(Protocol):
+    """A model in memory. Used from one thread at a time."""
+
+    @property
+    def bytes(self) -> int:
+        """Memory it holds, in bytes, as near as can be told."""
+
+    @property
+    def libraries(self) -> tuple[tuple[str, str], ...]:
+        """The libraries that decide its numbers, as (name, version)."""
+
+    @property
+    def dtype(self) -> str:
+        """The number format it computes in."""
+
+    def perform(self, orders: Sequence[Order], watch: Watch) -> list[Pixels]:
+        """Draw every order, all of one native size and step count; see `Order` and `Watch`.
+
+        The pixels of an order do not depend on the others in the batch. Checks the token at
+        least once per step and raises Cancelled.
+        """
+
+    def close(self) -> None:
+        """Give the memory back."""
+
+
+class Family(Protocol):
+    """A kind of model that Limner can run."""
+
+    @property
+    def name(self) -> str:
+        """The family's name, as cards give it."""
+
+    def cards(self) -> tuple[ModelCard, ...]:
+        """The cards of the models of this family that Limner knows by name."""
+
+    def recognise(self, path: Path) -> ModelCard | None:
+        """Return the card of a checkpoint of this family from its headers alone, or None."""
+
+    def load(self, installed: Installed, placement: Placement) -> LoadedModel:
+        """Load verified weights into memory."""
+
+
+def discover() -> dict[str, Family]:
+    """Return every installed family by name."""
+    families: dict[str, Family] = {}
+    for entry in entry_points(group="limner.families"):
+        family: Family = entry.load()
+        families[family.name] = family
+    return families
