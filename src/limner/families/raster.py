@@ -1,0 +1,99 @@
+"""Pure operations on Pixels: straight RGBA arrays, height × width × 4, 8 bits, sRGB."""
+
+import hashlib
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from limner.domain.recipe import Size
+from limner.families.family import Pixels
+
+Colour: TypeAlias = tuple[int, int, int]
+"""Red, green and blue, each 0 to 255."""
+
+WHITE: Colour = (255, 255, 255)
+
+
+def size_of(pixels: Pixels) -> Size:
+    """Return the width and height of a picture."""
+    height, width = pixels.shape[:2]
+    return Size(width=width, height=height)
+
+
+def is_opaque(pixels: Pixels) -> bool:
+    """Whether every pixel is fully opaque."""
+    return bool((pixels[..., 3] == 255).all())
+
+
+def resize(pixels: Pixels, size: Size) -> Pixels:
+    """Return the picture at exactly `size`: Lanczos, with colours weighted by their alpha.
+
+    The colours of transparent pixels do not bleed into visible ones.
+    """
+    if size == size_of(pixels):
+        return pixels.copy()
+    # Pillow premultiplies RGBA for the filter and divides again after it.
+    scaled = Image.fromarray(pixels).resize((size.width, size.height), Image.Resampling.LANCZOS)
+    return np.array(scaled)
+
+
+def over(pixels: Pixels, colour: Colour = WHITE) -> Pixels:
+    """Return the picture laid over a plain colour, fully opaque."""
+    alpha = pixels[..., 3:].astype(np.uint16)
+    background = np.asarray(colour, dtype=np.uint16)
+    mixed = (pixels[..., :3] * alpha + background * (255 - alpha) + 127) // 255
+    flat = np.full_like(pixels, 255)
+    flat[..., :3] = mixed
+    return flat
+
+
+def fit(pixels: Pixels, size: Size) -> Pixels:
+    """Return the whole picture, scaled to fit inside `size` and centred in it.
+
+    The rest is transparent if anything in the picture is, else the median colour of its border.
+    """
+    height, width = pixels.shape[:2]
+    scale = min(size.width / width, size.height / height)
+    inner = Size(
+        width=min(size.width, max(1, round(width * scale))),
+        height=min(size.height, max(1, round(height * scale))),
+    )
+    canvas = np.zeros((size.height, size.width, 4), dtype=np.uint8)
+    if is_opaque(pixels):
+        canvas[...] = (*_border_colour(pixels), 255)
+    left, top = (size.width - inner.width) // 2, (size.height - inner.height) // 2
+    canvas[top : top + inner.height, left : left + inner.width] = resize(pixels, inner)
+    return canvas
+
+
+def pixel_digest(pixels: Pixels) -> str:
+    """Return the sha256 (hex) that names what a picture looks like, whatever file holds it.
+
+    Digested are `RGBA8`, width and height as big-endian 32-bit integers, then the straight RGBA
+    rows, in which the unseen colours of fully transparent pixels count as black.
+    """
+    height, width = pixels.shape[:2]
+    seen = np.where(pixels[..., 3:] == 0, np.uint8(0), pixels)
+    hashed = hashlib.sha256(b"RGBA8")
+    hashed.update(width.to_bytes(4, "big") + height.to_bytes(4, "big"))
+    hashed.update(np.ascontiguousarray(seen).data)
+    return hashed.hexdigest()
+
+
+def to_unit(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    """Return 8-bit values as floats from 0 to 1."""
+    return pixels.astype(np.float32) / np.float32(255)
+
+
+def from_unit(values: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
+    """Return floats from 0 to 1 (others are clipped) as 8-bit values, rounded to nearest."""
+    return (np.clip(values, 0, 1) * np.float32(255) + np.float32(0.5)).astype(np.uint8)
+
+
+def _border_colour(pixels: Pixels) -> Colour:
+    edges = (pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1])
+    median = np.median(np.concatenate(edges)[:, :3], axis=0)
+    red, green, blue = (round(float(value)) for value in median)
+    return red, green, blue
