@@ -1,0 +1,133 @@
+"""A studio as one person sees it: every use case, bound to an actor and a workspace."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from limner.app.drafts import make_draft
+from limner.app.files import read_file
+from limner.app.studio import Made, Progress, Studio, init_input, mask_input
+from limner.domain.asset import Asset
+from limner.domain.recipe import Draft, Recipe, Size, Task
+from limner.domain.workspace import Actor, Workspace
+
+Picture = Asset | bytes | Path | str
+"""A picture given by a caller: an asset, the bytes of a file, or its path."""
+
+
+@dataclass(frozen=True)
+class Desk:
+    """What `limner.open()` returns. Use it as a context manager, or `close` it.
+
+    Options beyond the named ones are fields of `Draft` (`steps`, `guidance`, `negative_prompt`,
+    `format`, …) or options of the model's own (`style`, …); an unknown one raises InvalidOption.
+    """
+
+    studio: Studio
+    actor: Actor
+    workspace: Workspace
+
+    def generate(
+        self,
+        prompt: str,
+        *,
+        count: int = 1,
+        size: Size | str | None = None,
+        progress: Progress | None = None,
+        **options: object,
+    ) -> list[Made]:
+        """Draw a prompt `count` times.
+
+        Raises InvalidRequest (or a kind of it) for what cannot be drawn as asked.
+        """
+        draft = make_draft({"prompt": prompt, "size": size, **options})
+        return list(self.draw(draft, count, progress))
+
+    def draw(
+        self, draft: Draft, count: int = 1, progress: Progress | None = None
+    ) -> Iterator[Made]:
+        """Draw a Draft, yielding each picture as soon as it is kept."""
+        return self.studio.generate(self.actor, self.workspace, draft, count, progress)
+
+    def edit(
+        self,
+        picture: Picture,
+        prompt: str,
+        *,
+        mask: Picture | None = None,
+        strength: float | None = None,
+        progress: Progress | None = None,
+        **options: object,
+    ) -> Made:
+        """Redraw a picture by words, or with a mask (white = change) only that part of it.
+
+        `strength` from 0 (keep) to 1 (draw anew) is for whole pictures.
+        """
+        inputs = [init_input(self.bring(picture), strength)]
+        if mask is not None:
+            inputs.append(mask_input(self.bring(mask)))
+        task = Task.IMAGE_TO_IMAGE if mask is None else Task.INPAINT
+        draft = make_draft({"task": task, "prompt": prompt, "inputs": tuple(inputs), **options})
+        return next(self.draw(draft, 1, progress))
+
+    def erase(
+        self,
+        picture: Picture,
+        mask: Picture,
+        *,
+        progress: Progress | None = None,
+        **options: object,
+    ) -> Made:
+        """Take what the mask (white) covers out of a picture, and fill the place."""
+        inputs = (init_input(self.bring(picture)), mask_input(self.bring(mask)))
+        draft = make_draft({"task": Task.ERASE, "inputs": inputs, **options})
+        return next(self.draw(draft, 1, progress))
+
+    def upscale(
+        self,
+        picture: Picture,
+        *,
+        size: Size | str | None = None,
+        progress: Progress | None = None,
+        **options: object,
+    ) -> Made:
+        """Make a picture four times larger, or as large as `size`, with new detail."""
+        inputs = (init_input(self.bring(picture)),)
+        draft = make_draft({"task": Task.UPSCALE, "inputs": inputs, "size": size, **options})
+        return next(self.draw(draft, 1, progress))
+
+    def cutout(
+        self, picture: Picture, *, progress: Progress | None = None, **options: object
+    ) -> Made:
+        """Cut the main thing out of a picture: the rest becomes transparent."""
+        inputs = (init_input(self.bring(picture)),)
+        draft = make_draft({"task": Task.CUTOUT, "inputs": inputs, **options})
+        return next(self.draw(draft, 1, progress))
+
+    def replay(self, recipes: Sequence[Recipe], progress: Progress | None = None) -> list[Made]:
+        """Draw Recipes again, exactly as they are."""
+        return list(self.studio.perform(self.actor, self.workspace, recipes, progress))
+
+    def bring(self, picture: Picture) -> Asset:
+        """Return the picture as an asset, keeping a file from outside in the library."""
+        if isinstance(picture, Asset):
+            return picture
+        file = picture if isinstance(picture, bytes) else read_file(Path(picture))
+        return self.studio.bring(self.actor, self.workspace, file)
+
+    def close(self) -> None:
+        """Let the models go and close the library."""
+        self.studio.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()

@@ -1,0 +1,75 @@
+"""Files the maker asked for, outside the library: written whole or not at all."""
+
+import errno
+import os
+import re
+import tempfile
+from pathlib import Path
+
+from limner.domain.errors import StorageFailed, StorageFull, StorageReadOnly
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
+
+
+def write_file(path: Path, content: bytes) -> Path:
+    """Write `content` to `path` through a temporary file beside it; return the path.
+
+    Raises StorageFull, StorageReadOnly or StorageFailed; then what was at `path` is untouched.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".limner-", suffix=path.suffix)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(name).chmod(0o666 & ~_umask())
+            Path(name).replace(path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise storage_error(error, path) from error
+    return path
+
+
+def storage_error(error: OSError, path: Path) -> StorageFailed:
+    """Return the error of ours that says what the system's error means for the maker."""
+    if error.errno in _FULL:
+        return StorageFull(f"The disk is full: {path} was not written. Free some space.")
+    if error.errno in _READ_ONLY:
+        return StorageReadOnly(f"{path} cannot be written. Choose another folder with --out.")
+    return StorageFailed(f"{path} could not be written: {error.strerror or error}.")
+
+
+def read_file(path: Path) -> bytes:
+    """Return a file's bytes; raise StorageFailed saying why it cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise StorageFailed(
+            f"{path} could not be read: {error.strerror or error}. Check the path."
+        ) from error
+
+
+def file_stem(prompt: str, limit: int = 48) -> str:
+    """Return a file name stem made of the words of a prompt."""
+    words = re.sub(r"[^\w]+", "-", prompt.lower(), flags=re.UNICODE).strip("-_")
+    return words[:limit].rstrip("-_") or "picture"
+
+
+def free_path(path: Path) -> Path:
+    """Return `path`, or the first of path-2, path-3, … that does not exist yet."""
+    candidate, number = path, 1
+    while candidate.exists():
+        number += 1
+        candidate = path.with_stem(f"{path.stem}-{number}")
+    return candidate
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,76 @@
+"""The use cases on models: choose, list, pull, verify, remove."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from limner.catalog.catalog import Catalog
+from limner.domain.card import Installed, ModelCard
+from limner.domain.errors import InvalidOption, ModelUnavailable
+from limner.domain.event import CancelToken, Happening
+from limner.domain.recipe import ModelRef, Task
+from limner.families.family import Family
+
+_FIRST_CHOICE = {
+    Task.TEXT_TO_IMAGE: "vellum",
+    Task.IMAGE_TO_IMAGE: "vellum",
+    Task.INPAINT: "vellum",
+    Task.UPSCALE: "realesr-fast",
+    Task.ERASE: "migan",
+    Task.CUTOUT: "u2netp",
+}
+
+
+@dataclass
+class Models:
+    """Models by name and task; the one place that decides which model does a task unasked."""
+
+    catalog: Catalog
+    offline: bool = False
+
+    def __post_init__(self) -> None:
+        self._chosen: dict[str, ModelCard] = {}
+
+    @property
+    def families(self) -> Mapping[str, Family]:
+        """Every installed family by name."""
+        return self.catalog.families
+
+    def choose(self, name: str | None, task: Task) -> ModelCard:
+        """Return the card that does a task: the one named (or at a path), or the first choice.
+
+        Raises ModelNotFound, or InvalidOption where the named model does not do the task.
+        """
+        card = self.catalog.find(name or _FIRST_CHOICE[task])
+        if not card.capability.supports(task):
+            can = [one.name for one in self.catalog.cards() if one.capability.supports(task)]
+            raise InvalidOption(
+                f"{card.name} does not do {task.value}. These do: {', '.join(can)}."
+            )
+        self._chosen[card.weights_digest] = card
+        return card
+
+    def card_of(self, ref: ModelRef) -> ModelCard:
+        """Return the card a Recipe names, with exactly the weights it names.
+
+        Raises ModelNotFound, or ModelUnavailable where the weights are not the same.
+        """
+        card = self._chosen.get(ref.sha256) or self.catalog.find(ref.name)
+        if card.weights_digest != ref.sha256:
+            raise ModelUnavailable(
+                f"This Recipe was made with other weights of {ref.name} ({ref.sha256[:12]}…) than "
+                f"those known here ({card.weights_digest[:12]}…). Install the version of Limner "
+                "that made it, or draw the prompt anew."
+            )
+        return card
+
+    def locate(self, ref: ModelRef) -> Installed:
+        """Return the verified weights a Recipe names; what the engine asks."""
+        return self.catalog.locate(self.card_of(ref))
+
+    def make_ready(
+        self, ref: ModelRef, tell: Callable[[Happening], None], token: CancelToken
+    ) -> None:
+        """Pull a model's weights if they are not here, unless fetching is switched off."""
+        card = self.card_of(ref)
+        if not self.catalog.installed(card) and not self.offline:
+            self.catalog.pull(card, tell, token)

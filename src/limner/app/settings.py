@@ -1,0 +1,56 @@
+"""Settings: read once, from the environment and the caller, and handed out in slices."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+from limner.domain.errors import InvalidOption
+
+PUBLIC_HUB = "https://huggingface.co"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where things live and what may be used; nothing here changes pixels.
+
+    `home` holds the library and pulled models. `threads` and `memory` (bytes) bound the engine;
+    None takes what is free. `hub` is the model hub's address; `offline` forbids all fetching.
+    """
+
+    home: Path
+    threads: int | None = None
+    memory: int | None = None
+    hub: str = PUBLIC_HUB
+    offline: bool = False
+
+
+def read_settings(home: Path | None = None) -> Settings:
+    """Read `LIMNER_HOME`, `LIMNER_THREADS`, `LIMNER_MEMORY_MB`, `LIMNER_OFFLINE`, `HF_ENDPOINT`.
+
+    `home` overrides `LIMNER_HOME`, which overrides the platform's folder for user data.
+    """
+    chosen = home or _path("LIMNER_HOME") or Path(platformdirs.user_data_dir("limner", False))
+    megabytes = _whole("LIMNER_MEMORY_MB")
+    return Settings(
+        home=chosen.expanduser().absolute(),
+        threads=_whole("LIMNER_THREADS"),
+        memory=None if megabytes is None else megabytes * 1024 * 1024,
+        hub=os.environ.get("HF_ENDPOINT", PUBLIC_HUB).rstrip("/"),
+        offline=os.environ.get("LIMNER_OFFLINE", "").lower() in ("1", "true", "yes"),
+    )
+
+
+def _path(name: str) -> Path | None:
+    text = os.environ.get(name, "").strip()
+    return Path(text) if text else None
+
+
+def _whole(name: str) -> int | None:
+    text = os.environ.get(name, "").strip()
+    if not text:
+        return None
+    if not text.isdecimal() or int(text) < 1:
+        raise InvalidOption(f"{name} is “{text}”; it must be a whole number from 1 up.")
+    return int(text)

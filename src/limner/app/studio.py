@@ -1,0 +1,246 @@
+"""The use cases on pictures: draw, edit, erase, upscale, cut out; look and take away."""
+
+import secrets
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+
+from limner.app.files import write_file
+from limner.app.models import Models
+from limner.domain.asset import Asset, Parent, Relation
+from limner.domain.errors import InvalidOption, InvalidSize
+from limner.domain.event import CancelToken, Happening, Notice
+from limner.domain.recipe import (
+    MAX_SEED,
+    Draft,
+    InputRole,
+    ModelRef,
+    Recipe,
+    RecipeInput,
+    Size,
+    Task,
+)
+from limner.domain.workspace import Actor, Role, Workspace
+from limner.engine.engine import Drawn, Engine
+from limner.families.family import Order, Pixels, Watch
+from limner.families.raster import pixel_digest
+from limner.provenance.intake import read_mask, read_picture
+from limner.provenance.seal import seal
+from limner.store.library import Library
+
+MOST_PICTURES = 10_000
+"""The most pictures one request may ask for."""
+
+_RELATIONS = {InputRole.INIT: Relation.INIT, InputRole.MASK: Relation.MASK}
+
+
+def _ignore(_: Happening) -> None:
+    return
+
+
+@dataclass(frozen=True)
+class Made:
+    """A kept picture and its file."""
+
+    asset: Asset
+    file: bytes
+    seconds: float
+
+    @property
+    def recipe(self) -> Recipe:
+        """The Recipe it was drawn from."""
+        if self.asset.recipe is None:
+            raise AssertionError("a made picture has a Recipe")
+        return self.asset.recipe
+
+    def save(self, path: Path | str) -> Path:
+        """Write the file, whole or not at all, replacing what was there; return its path."""
+        return write_file(Path(path), self.file)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How a caller follows the work and stops it."""
+
+    tell: Callable[[Happening], None] = _ignore
+    token: CancelToken = field(default_factory=CancelToken)
+
+
+class Studio:
+    """Every use case, for any actor in any workspace; see `Desk` for the bound form."""
+
+    def __init__(self, library: Library, models: Models, engine: Engine) -> None:
+        self.library = library
+        self.models = models
+        self.engine = engine
+
+    def resolve(
+        self, actor: Actor, workspace: Workspace, draft: Draft, count: int = 1
+    ) -> list[Recipe]:
+        """Complete a Draft into `count` Recipes with rising seeds.
+
+        Raises InvalidRequest (or a kind of it) for what the model cannot do, ModelNotFound for
+        an unknown name.
+        """
+        actor.require(workspace, Role.MAKER)
+        if not 1 <= count <= MOST_PICTURES:
+            raise InvalidOption(f"The count must be 1 to {MOST_PICTURES:,}, not {count}.")
+        card = self.models.choose(draft.model, draft.task)
+        sized = self._with_size(workspace, draft, card.capability.scale)
+        upscaler = self._upscaler(draft)
+        seed = secrets.randbelow(2**32) if draft.seed is None else draft.seed
+        if seed + count - 1 > MAX_SEED:
+            raise InvalidOption(f"The seed must be at most {MAX_SEED - count + 1:,}.")
+        first = card.capability.resolve(sized, card.ref, seed, upscaler)
+        return [first.model_copy(update={"seed": seed + n}) for n in range(count)]
+
+    def perform(
+        self,
+        actor: Actor,
+        workspace: Workspace,
+        recipes: Sequence[Recipe],
+        progress: Progress | None = None,
+    ) -> Iterator[Made]:
+        """Draw Recipes in order; each picture is kept in the library before it is yielded."""
+        actor.require(workspace, Role.MAKER)
+        progress = progress or Progress()
+        for ref in {recipe.model for recipe in recipes}:
+            self.models.make_ready(ref, progress.tell, progress.token)
+        for recipe in recipes[:1]:
+            _tell_enlarging(recipe, progress.tell)
+        seen: dict[tuple[RecipeInput, ...], dict[InputRole, Pixels]] = {}
+        for recipe in recipes:
+            if recipe.inputs not in seen:
+                seen[recipe.inputs] = self._inputs(workspace, recipe)
+        orders = [Order(recipe, seen[recipe.inputs]) for recipe in recipes]
+        for drawn in self.engine.perform(orders, Watch(progress.tell, progress.token)):
+            yield self._keep(actor, workspace, recipes[drawn.index], drawn)
+
+    def generate(
+        self,
+        actor: Actor,
+        workspace: Workspace,
+        draft: Draft,
+        count: int = 1,
+        progress: Progress | None = None,
+    ) -> Iterator[Made]:
+        """Draw a Draft `count` times; pictures finished before an error or stop are kept."""
+        recipes = self.resolve(actor, workspace, draft, count)
+        return self.perform(actor, workspace, recipes, progress)
+
+    def bring(self, actor: Actor, workspace: Workspace, file: bytes) -> Asset:
+        """Keep a picture from outside in the library, byte for byte; raise InvalidImage."""
+        actor.require(workspace, Role.MAKER)
+        picture = read_picture(file)
+        return self.library.keep(
+            _asset_of(
+                actor,
+                workspace,
+                file,
+                picture.media_type,
+                picture.pixels,
+            ),
+            file,
+        )
+
+    def find_made(self, actor: Actor, workspace: Workspace, recipe: Recipe) -> Made | None:
+        """Return the kept picture of exactly this Recipe, or None."""
+        actor.require(workspace, Role.VIEWER)
+        for asset in self.library.find_by_recipe(workspace, recipe.digest):
+            return Made(asset, self.library.read(workspace, asset.id), asset.seconds or 0.0)
+        return None
+
+    def close(self) -> None:
+        """Let the models go and close the library."""
+        self.engine.close()
+        self.library.close()
+
+    def _with_size(self, workspace: Workspace, draft: Draft, scale: int | None) -> Draft:
+        init = next((item for item in draft.inputs if item.role is InputRole.INIT), None)
+        if init is None:
+            return draft
+        size = self.library.get(workspace, init.asset).size
+        if draft.task is Task.INPAINT and draft.size not in (None, size):
+            raise InvalidSize(f"Inpainting keeps the size of the picture, {size}. Leave it out.")
+        if draft.size is not None:
+            return draft
+        grown = Size(
+            width=min(size.width * (scale or 1), 65_535),
+            height=min(size.height * (scale or 1), 65_535),
+        )
+        return draft.model_copy(update={"size": grown})
+
+    def _upscaler(self, draft: Draft) -> ModelRef | None:
+        if draft.task in (Task.UPSCALE, Task.CUTOUT, Task.ERASE):
+            return None
+        return self.models.choose(draft.upscaler, Task.UPSCALE).ref
+
+    def _inputs(self, workspace: Workspace, recipe: Recipe) -> dict[InputRole, Pixels]:
+        inputs: dict[InputRole, Pixels] = {}
+        for item in recipe.inputs:
+            file = self.library.read(workspace, item.asset)
+            if item.role is InputRole.MASK:
+                size = next(
+                    self.library.get(workspace, one.asset).size
+                    for one in recipe.inputs
+                    if one.role is InputRole.INIT
+                )
+                inputs[item.role] = read_mask(file, size)
+            else:
+                inputs[item.role] = read_picture(file).pixels
+        return inputs
+
+    def _keep(self, actor: Actor, workspace: Workspace, recipe: Recipe, drawn: Drawn) -> Made:
+        sealed = seal(drawn.pixels, recipe)
+        bare = _asset_of(actor, workspace, sealed.file, sealed.media_type, drawn.pixels)
+        asset = bare.model_copy(
+            update={
+                "pixel_digest": sealed.pixel_digest,
+                "recipe": recipe,
+                "environment": drawn.environment,
+                "seconds": round(drawn.seconds, 3),
+                "parents": tuple(
+                    Parent(asset=item.asset, relation=_RELATIONS[item.role])
+                    for item in recipe.inputs
+                ),
+            }
+        )
+        return Made(self.library.keep(asset, sealed.file), sealed.file, drawn.seconds)
+
+
+def _asset_of(
+    actor: Actor, workspace: Workspace, file: bytes, media_type: str, pixels: Pixels
+) -> Asset:
+    return Asset(
+        id=sha256(file).hexdigest(),
+        workspace=workspace.id,
+        media_type=media_type,
+        bytes=len(file),
+        size=Size(width=pixels.shape[1], height=pixels.shape[0]),
+        pixel_digest=pixel_digest(pixels),
+        created=datetime.now(UTC),
+        created_by=actor.id,
+    )
+
+
+def _tell_enlarging(recipe: Recipe, tell: Callable[[Happening], None]) -> None:
+    if recipe.upscaler is not None and recipe.task is not Task.UPSCALE:
+        tell(
+            Notice(
+                "enlarged",
+                f"Drawn at {recipe.native_size} and enlarged to {recipe.size} "
+                f"with {recipe.upscaler.name}.",
+            )
+        )
+
+
+def init_input(asset: Asset, strength: float | None = None) -> RecipeInput:
+    """Return an asset as the picture to start from."""
+    return RecipeInput(asset=asset.id, role=InputRole.INIT, strength=strength)
+
+
+def mask_input(asset: Asset) -> RecipeInput:
+    """Return an asset as the mask: white is what may change."""
+    return RecipeInput(asset=asset.id, role=InputRole.MASK)

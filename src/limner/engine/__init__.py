@@ -1,0 +1,1 @@
+"""Turns recipes into pixels: residency, batching, cancelling, determinism."""

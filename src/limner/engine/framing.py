@@ -1,0 +1,121 @@
+"""Between the picture a model draws and the picture that was asked for.
+
+A model draws at its native size. Inputs are brought to it (`Frame.inward`) and what it drew is
+brought back (`Frame.outward`): enlarged, fitted, and for inpainting set into the untouched
+original so that every pixel outside the mask stays as it was.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image, ImageFilter
+
+from limner.domain.recipe import InputRole, Recipe, Size, Task
+from limner.families import raster
+from limner.families.family import Order, Pixels
+
+Enlarge = Callable[[Pixels, Size], Pixels]
+"""Makes a picture larger until it is at least near a size."""
+
+_MARGIN = 0.35
+"""How much of the mask's extent is shown around it, so that the model sees what it joins."""
+
+
+@dataclass(frozen=True)
+class Box:
+    """A square of the picture: left, top and side in pixels. It may reach over the edges."""
+
+    left: int
+    top: int
+    side: int
+
+
+def inward(order: Order) -> Order:
+    """Return the order with its input pictures at the model's native size."""
+    recipe = order.recipe
+    if recipe.task is Task.IMAGE_TO_IMAGE:
+        init = raster.fit(order.inputs[InputRole.INIT], recipe.native_size)
+        return Order(recipe, {InputRole.INIT: init})
+    if recipe.task is Task.INPAINT:
+        box = _box_of(order.inputs[InputRole.MASK])
+        cut = {role: _cut(picture, box) for role, picture in order.inputs.items()}
+        sized = {role: raster.resize(one, recipe.native_size) for role, one in cut.items()}
+        return Order(recipe, sized)
+    return order
+
+
+def outward(order: Order, drawn: Pixels, enlarge: Enlarge) -> Pixels:
+    """Return the finished picture of an order from what the model drew."""
+    recipe = order.recipe
+    if recipe.task is Task.INPAINT:
+        return _set_in(order, drawn, enlarge)
+    sized = _sized(drawn, recipe, enlarge)
+    return sized if recipe.transparent else raster.over(sized, (255, 255, 255))
+
+
+def _sized(drawn: Pixels, recipe: Recipe, enlarge: Enlarge) -> Pixels:
+    height, width = drawn.shape[:2]
+    if (width, height) == (recipe.size.width, recipe.size.height):
+        return drawn
+    if recipe.upscaler is not None:
+        drawn = enlarge(drawn, recipe.size)
+    if recipe.task is Task.UPSCALE:
+        return raster.resize(drawn, recipe.size)
+    return raster.fit(drawn, recipe.size)
+
+
+def _set_in(order: Order, drawn: Pixels, enlarge: Enlarge) -> Pixels:
+    original, mask = order.inputs[InputRole.INIT], order.inputs[InputRole.MASK]
+    box = _box_of(mask)
+    square = Size(width=box.side, height=box.side)
+    larger = enlarge(drawn, square) if order.recipe.upscaler is not None else drawn
+    patch = raster.resize(larger, square)
+    blend = _feathered(_cut(mask, box)[..., 0] >= 128, box.side)
+    height, width = original.shape[:2]
+    top, left = max(box.top, 0), max(box.left, 0)
+    bottom, right = min(box.top + box.side, height), min(box.left + box.side, width)
+    inner = (slice(top - box.top, bottom - box.top), slice(left - box.left, right - box.left))
+    outer = (slice(top, bottom), slice(left, right))
+    finished = original.copy()
+    finished[outer] = _mix(original[outer], patch[inner], blend[inner])
+    return finished
+
+
+def _mix(below: Pixels, above: Pixels, share: np.ndarray) -> Pixels:
+    """Blend straight RGBA by `share` in [0, 1]; where it is 0, bytes stay as they are."""
+    weight = share[..., None].astype(np.float32)
+    alpha_below = below[..., 3:].astype(np.float32) * (1 - weight)
+    alpha_above = above[..., 3:].astype(np.float32) * weight
+    alpha = alpha_below + alpha_above
+    colour = (below[..., :3] * alpha_below + above[..., :3] * alpha_above) / np.maximum(alpha, 1e-6)
+    mixed = np.concatenate([colour, alpha], axis=-1)
+    return np.where(weight > 0, np.rint(mixed), below).clip(0, 255).astype(np.uint8)
+
+
+def _feathered(hole: np.ndarray, side: int) -> np.ndarray:
+    """Return weights that rise from 0 at the mask's rim to 1 inside it; never outside."""
+    radius = max(1, side // 64)
+    soft = Image.fromarray(hole.astype(np.uint8) * 255).filter(ImageFilter.BoxBlur(radius))
+    share = np.clip((np.asarray(soft, np.float32) / 255 - 0.5) * 2, 0, 1)
+    weights: np.ndarray = np.where(hole, np.maximum(share, 1 / 255), 0)
+    return weights
+
+
+def _box_of(mask: Pixels) -> Box:
+    """Return the square to draw in: the mask's extent with a margin around it."""
+    rows, columns = np.nonzero(mask[..., 0] >= 128)
+    top, bottom = int(rows.min()), int(rows.max()) + 1
+    left, right = int(columns.min()), int(columns.max()) + 1
+    extent = max(bottom - top, right - left)
+    side = min(int(extent * (1 + 2 * _MARGIN)) + 2, max(mask.shape[:2]))
+    side = max(side, extent)
+    return Box((left + right - side) // 2, (top + bottom - side) // 2, side)
+
+
+def _cut(picture: Pixels, box: Box) -> Pixels:
+    """Return the box's part of the picture; beyond the edges, the edge is repeated."""
+    height, width = picture.shape[:2]
+    rows = np.clip(np.arange(box.top, box.top + box.side), 0, height - 1)
+    columns = np.clip(np.arange(box.left, box.left + box.side), 0, width - 1)
+    return picture[rows][:, columns]

@@ -1,0 +1,133 @@
+"""The engine that draws in this process."""
+
+import platform
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+
+from limner.domain.asset import Environment
+from limner.domain.errors import OutOfMemory
+from limner.domain.recipe import InputRole, ModelRef, Recipe, Size, Task
+from limner.engine import framing, machine
+from limner.engine.engine import Drawn, Resident
+from limner.engine.residency import Locate, Residency
+from limner.families.family import Family, LoadedModel, Order, Pixels, Watch
+
+_ENOUGH = 1.25
+"""An enlargement this near the size asked is left to resampling."""
+
+
+@dataclass(frozen=True)
+class EngineSettings:
+    """The engine's slice of the settings.
+
+    `memory` is the budget for held models in bytes; `threads` the cores to use, None to take
+    those that are free when a model is loaded; `batch` the most pictures drawn at once.
+    """
+
+    memory: int | None = None
+    threads: int | None = None
+    batch: int = 4
+
+
+class LocalEngine:
+    """Performs orders with models held in this process."""
+
+    def __init__(
+        self, families: Mapping[str, Family], locate: Locate, settings: EngineSettings
+    ) -> None:
+        self._settings = settings
+        budget = settings.memory or machine.free_memory() // 2
+        self._residency = Residency(families, locate, budget)
+        self._threads: int | None = settings.threads
+
+    def perform(self, orders: Sequence[Order], watch: Watch) -> Iterator[Drawn]:
+        """Draw every order; see `Engine.perform`."""
+        for start, batch in _batches(orders, self._settings.batch):
+            watch.token.check()
+            began = time.perf_counter()
+            own = Watch(watch.tell, watch.token, watch.first + start)
+            model = self._model(batch[0].recipe.model, own)
+            try:
+                drawn = model.perform([framing.inward(order) for order in batch], own)
+                finished = [
+                    self._finish(order, pixels, Watch(own.tell, own.token, own.first + position))
+                    for position, (order, pixels) in enumerate(zip(batch, drawn, strict=True))
+                ]
+            except MemoryError as error:
+                raise OutOfMemory(
+                    "There is not enough free memory for a picture of this size. Ask for a "
+                    "smaller size, or close other programs."
+                ) from error
+            seconds = (time.perf_counter() - began) / len(batch)
+            environment = self._environment(model)
+            for position, pixels in enumerate(finished):
+                yield Drawn(own.first + position, pixels, environment, seconds)
+
+    def residents(self) -> tuple[Resident, ...]:
+        """The models in memory, least recently used first."""
+        return self._residency.residents()
+
+    def close(self) -> None:
+        """Let every model go."""
+        self._residency.close()
+
+    def _model(self, ref: ModelRef, watch: Watch) -> LoadedModel:
+        return self._residency.get(ref, self._thread_count, watch)
+
+    def _thread_count(self) -> int:
+        if self._threads is None:
+            self._threads = machine.free_cores()
+        return self._threads
+
+    def _finish(self, order: Order, drawn: Pixels, watch: Watch) -> Pixels:
+        def enlarge(pixels: Pixels, size: Size) -> Pixels:
+            return self._enlarge(pixels, size, order.recipe, watch)
+
+        return framing.outward(order, drawn, enlarge)
+
+    def _enlarge(self, pixels: Pixels, size: Size, recipe: Recipe, watch: Watch) -> Pixels:
+        if recipe.upscaler is None:
+            return pixels
+        model = self._model(recipe.upscaler, watch)
+        while max(size.width / pixels.shape[1], size.height / pixels.shape[0]) > _ENOUGH:
+            height, width = pixels.shape[:2]
+            here = Size(width=width, height=height)
+            order = Order(
+                Recipe(task=Task.UPSCALE, model=recipe.upscaler, size=here, native_size=here),
+                {InputRole.INIT: pixels},
+            )
+            pixels = model.perform([order], watch)[0]
+        return pixels
+
+    def _environment(self, model: LoadedModel) -> Environment:
+        return Environment(
+            limner=version("limner"),
+            python=platform.python_version(),
+            platform=platform.platform(),
+            processor=machine.processor(),
+            device="cpu",
+            dtype=model.dtype,
+            threads=self._thread_count(),
+            libraries=model.libraries,
+        )
+
+
+def _batches(orders: Sequence[Order], most: int) -> Iterator[tuple[int, list[Order]]]:
+    """Yield (position of the first, orders) for runs of neighbours that can be drawn together."""
+    start = 0
+    while start < len(orders):
+        end = start + 1
+        while (
+            end < len(orders)
+            and end - start < most
+            and _shape(orders[end].recipe) == _shape(orders[start].recipe)
+        ):
+            end += 1
+        yield start, list(orders[start:end])
+        start = end
+
+
+def _shape(recipe: Recipe) -> tuple[object, ...]:
+    return (recipe.model, recipe.task, recipe.native_size, recipe.steps, recipe.sampler)
