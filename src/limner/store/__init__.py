@@ -1,0 +1,1 @@
+"""The library on disk: tables, queries, migrations and blobs. The only SQL."""

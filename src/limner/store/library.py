@@ -1,0 +1,301 @@
+"""The library: every asset with its recipe, parents and environment, in one home folder."""
+
+import hashlib
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from sqlalchemy import (
+    Connection,
+    Row,
+    Select,
+    Table,
+    and_,
+    delete,
+    exists,
+    func,
+    insert,
+    select,
+    tuple_,
+)
+
+from limner.domain.asset import Asset
+from limner.domain.errors import AssetNotFound, InvalidRequest, NotFound
+from limner.domain.recipe import Sha256
+from limner.domain.workspace import Workspace
+from limner.store.blobs import Blobs
+from limner.store.checking import Problem, check_library
+from limner.store.failures import database_at
+from limner.store.opening import for_writing, open_database
+from limner.store.rows import (
+    asset_row,
+    environment_row,
+    folded,
+    microseconds,
+    parent_rows,
+    recipe_row,
+    select_assets,
+    select_parents,
+    to_asset,
+)
+from limner.store.tables import asset_parents, assets, environments, recipes, workspaces
+
+MOST_LISTED = 1_000
+"""The most assets one listing returns."""
+
+_PREFIX = re.compile(r"[0-9a-f]{6,64}")
+_MOST_SEARCHED = 1_000  # characters; SQLite bounds the depth of an expression to 1,000
+_NEWEST_FIRST = (assets.c.created.desc(), assets.c.id.desc())
+
+
+@dataclass(frozen=True)
+class LibrarySizes:
+    """What the library holds for a workspace, and the size of its database file in bytes."""
+
+    assets: int
+    asset_bytes: int
+    database_bytes: int
+
+
+class Library:
+    """A library, opened: `library.sqlite` and `blobs/` in its home folder.
+
+    Opening makes what is missing and brings old tables up to date. It may be used from several
+    threads, and by several processes at once. Every method may raise StorageFailed or a kind of
+    it: StorageFull, StorageReadOnly, or LibraryBusy after ten seconds of waiting.
+    """
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.blobs = Blobs(home / "blobs")
+        self._file = home / "library.sqlite"
+        self._reading = open_database(self._file)
+        self._writing = for_writing(self._reading)
+        self.blobs.sweep()
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._reading.dispose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def add_workspace(self, workspace: Workspace) -> None:
+        """Make a workspace that assets can be kept in; nothing happens if it is there."""
+        with self._write() as connection:
+            _insert_once(connection, workspaces, {"id": workspace.id, "name": workspace.name})
+
+    def keep(self, asset: Asset, file: bytes) -> Asset:
+        """Keep a file and what is known of it, durably; both or neither are in the library.
+
+        If the workspace has this file, what is known of it stays, and is returned. Raises
+        NotFound for an unknown workspace, InvalidRequest if `asset` does not describe `file`.
+        """
+        row = asset_row(asset)
+        if len(file) != asset.bytes or hashlib.sha256(file).hexdigest() != asset.id:
+            raise InvalidRequest("The file is not the one that its asset describes.")
+        self.blobs.put(file)
+        with self._write() as connection:
+            first = _find(connection, asset.workspace, assets.c.id == asset.id)
+            if first:
+                return first[0]
+            _require_workspace(connection, asset.workspace)
+            if not self.blobs.exists(asset.id):
+                self.blobs.put(file)  # its last other owner removed it a moment ago
+            if asset.recipe:
+                _insert_once(connection, recipes, recipe_row(asset.recipe))
+            if asset.environment:
+                _insert_once(connection, environments, environment_row(asset.environment))
+            connection.execute(insert(assets), row)
+            if asset.parents:
+                connection.execute(insert(asset_parents), parent_rows(asset))
+        return asset
+
+    def get(self, workspace: Workspace, asset: str) -> Asset:
+        """Return an asset by its id or the first digits of it, six at least.
+
+        Raises AssetNotFound, or InvalidRequest if it is no id or begins several.
+        """
+        if not _PREFIX.fullmatch(asset):
+            raise InvalidRequest(
+                f"“{asset[:80]}” is not the id of an asset. Give at least the first 6 of its 64 "
+                "digits (0-9, a-f), as a listing of the library shows them."
+            )
+        with self._read() as connection:
+            # "g" comes after every digit, so this is a range of the index.
+            found = _find(
+                connection,
+                workspace.id,
+                and_(assets.c.id >= asset, assets.c.id < asset + "g"),
+                limit=2,
+            )
+        if len(found) > 1:
+            raise InvalidRequest(f"Several assets begin with {asset}. Give more of its digits.")
+        if not found:
+            raise AssetNotFound(
+                f"No asset of the workspace “{workspace.name}” begins with {asset}. List the "
+                "library to see what is there."
+            )
+        return found[0]
+
+    def read(self, workspace: Workspace, asset: str) -> bytes:
+        """Return the file of an asset, checked against its id. Raises as `get` does."""
+        return self.blobs.read(self.get(workspace, asset).id)
+
+    def list(
+        self,
+        workspace: Workspace,
+        *,
+        words: str = "",
+        model: str | None = None,
+        limit: int = 50,
+        before: Asset | None = None,
+        after: Asset | None = None,
+    ) -> tuple[Asset, ...]:
+        """Return assets, newest first: those whose prompt has all of the words, in any case.
+
+        The next page is `before` the last asset of this one, the page above is `after` its first;
+        assets kept or removed in between neither repeat nor hide others.
+        """
+        if not 1 <= limit <= MOST_LISTED:
+            raise InvalidRequest(f"limit must be 1 to {MOST_LISTED:,}, not {limit}.")
+        query = select_assets().where(assets.c.workspace == workspace.id)
+        for word in _search_words(words):
+            query = query.where(recipes.c.words.contains(word, autoescape=True))
+        if model is not None:
+            query = query.where(recipes.c.model == model)
+        place = tuple_(assets.c.created, assets.c.id)
+        if before:
+            query = query.where(place < (microseconds(before.created), before.id))
+        if after:
+            query = query.where(place > (microseconds(after.created), after.id))
+        upwards = after is not None and before is None
+        order = (assets.c.created, assets.c.id) if upwards else _NEWEST_FIRST
+        with self._read() as connection:
+            found = _fetch(connection, workspace.id, query.order_by(*order).limit(limit))
+        return found[::-1] if upwards else found
+
+    def find_by_recipe(self, workspace: Workspace, recipe: Sha256) -> tuple[Asset, ...]:
+        """Return the assets drawn by the recipe of this digest, newest first."""
+        with self._read() as connection:
+            return _find(connection, workspace.id, assets.c.recipe == recipe)
+
+    def parents(self, workspace: Workspace, asset: str) -> tuple[Asset, ...]:
+        """Return the assets this one was made from that are still here, in its own order."""
+        ids = [parent.asset for parent in self.get(workspace, asset).parents]
+        with self._read() as connection:
+            here = {
+                found.id: found for found in _find(connection, workspace.id, assets.c.id.in_(ids))
+            }
+        return tuple(here[one] for one in dict.fromkeys(ids) if one in here)
+
+    def children(self, workspace: Workspace, asset: str) -> tuple[Asset, ...]:
+        """Return the assets made from this one, newest first."""
+        of_parent = select(asset_parents.c.asset).where(
+            asset_parents.c.workspace == workspace.id,
+            asset_parents.c.parent == self.get(workspace, asset).id,
+        )
+        with self._read() as connection:
+            return _find(connection, workspace.id, assets.c.id.in_(of_parent))
+
+    def remove(self, workspace: Workspace, asset: str) -> Asset:
+        """Remove an asset and return what it was; children keep its id among their parents.
+
+        The file goes with it unless another workspace has it too.
+        """
+        found = self.get(workspace, asset)
+        with self._write() as connection:
+            connection.execute(
+                delete(assets).where(assets.c.workspace == workspace.id, assets.c.id == found.id)
+            )
+            if found.recipe:
+                drawn = exists().where(assets.c.recipe == recipes.c.digest)
+                connection.execute(
+                    delete(recipes).where(recipes.c.digest == found.recipe.digest, ~drawn)
+                )
+        # The row first and for good: a crash in between leaves a file too many, not one too few.
+        # The lock is held, so that nobody keeps the same file while it is being removed.
+        with self._write() as connection:
+            if not connection.scalar(select(exists().where(assets.c.id == found.id))):
+                self.blobs.remove(found.id)
+        return found
+
+    def check(self) -> tuple[Problem, ...]:
+        """Read the whole library, of all workspaces, and return what is wrong with it."""
+        with database_at(self._file):
+            return check_library(self._reading, self.blobs)
+
+    def sizes(self, workspace: Workspace) -> LibrarySizes:
+        """Return how much a workspace holds."""
+        query = select(func.count(), func.coalesce(func.sum(assets.c.bytes), 0)).where(
+            assets.c.workspace == workspace.id
+        )
+        with self._read() as connection:
+            count, size = connection.execute(query).one()
+        return LibrarySizes(
+            assets=count, asset_bytes=size, database_bytes=self._file.stat().st_size
+        )
+
+    @contextmanager
+    def _read(self) -> Iterator[Connection]:
+        with database_at(self._file), self._reading.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def _write(self) -> Iterator[Connection]:
+        with database_at(self._file), self._writing.begin() as connection:
+            yield connection
+
+
+def _find(
+    connection: Connection, workspace: str, condition: Any, limit: int | None = None
+) -> tuple[Asset, ...]:
+    query = select_assets().where(assets.c.workspace == workspace, condition)
+    return _fetch(connection, workspace, query.order_by(*_NEWEST_FIRST).limit(limit))
+
+
+def _fetch(connection: Connection, workspace: str, query: Select[Any]) -> tuple[Asset, ...]:
+    rows = connection.execute(query).all()
+    ids = [row.id for row in rows]
+    parents: defaultdict[Sha256, list[Row[Any]]] = defaultdict(list)
+    for row in connection.execute(select_parents(workspace, ids)):
+        parents[row.asset].append(row)
+    return tuple(to_asset(row, parents[row.id]) for row in rows)
+
+
+def _insert_once(connection: Connection, table: Table, row: dict[str, Any]) -> None:
+    """Insert a row unless its key is there. The write lock is held, so nobody comes between."""
+    (key,) = table.primary_key
+    if not connection.scalar(select(exists().where(key == row[key.name]))):
+        connection.execute(insert(table), row)
+
+
+def _require_workspace(connection: Connection, workspace: str) -> None:
+    if not connection.scalar(select(exists().where(workspaces.c.id == workspace))):
+        raise NotFound(
+            f"The library has no workspace “{workspace}”. Make it first, or use another."
+        )
+
+
+def _search_words(text: str) -> Sequence[str]:
+    if len(text) > _MOST_SEARCHED:
+        raise InvalidRequest(
+            f"The search has {len(text):,} characters; the most is {_MOST_SEARCHED:,}. Use fewer "
+            "words."
+        )
+    # What cannot be written as UTF-8 came from a broken terminal line and is in no prompt.
+    readable = text.encode("utf-8", "replace").decode()
+    return sorted(set(folded(readable).split()))
