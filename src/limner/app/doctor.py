@@ -1,0 +1,144 @@
+"""What this machine has and lacks for drawing, said before it matters."""
+
+import importlib.metadata
+import importlib.util
+import platform
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from limner.app.settings import Settings
+from limner.app.wiring import open_models
+from limner.domain.errors import LimnerError
+from limner.engine import machine
+from limner.store.library import Library
+
+_LOW_DISK = 500 * 1024**2
+_LOW_MEMORY = 700 * 1024**2
+
+
+class State(StrEnum):
+    """How a finding stands."""
+
+    OK = "ok"
+    WARN = "warn"
+    FAIL = "fail"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing examined: what was found, and what to do where it is not well."""
+
+    name: str
+    state: State
+    detail: str
+    advice: str = ""
+
+
+def examine(settings: Settings) -> list[Finding]:
+    """Examine machine, runtimes, home folder, library and models; changes nothing."""
+    return [
+        *_machine(),
+        *_runtimes(),
+        _home(settings.home),
+        _library(settings.home),
+        *_models(settings),
+    ]
+
+
+def _machine() -> Iterator[Finding]:
+    yield Finding("python", State.OK, f"{platform.python_version()} on {platform.platform()}")
+    yield Finding("processor", State.OK, machine.processor())
+    free, every = machine.free_cores(), machine.cores()
+    busy = free < every
+    yield Finding(
+        "cores",
+        State.WARN if busy else State.OK,
+        f"{free} of {every} free",
+        "Other programs are busy; drawing will be slower." if busy else "",
+    )
+    memory = machine.free_memory()
+    low = memory < _LOW_MEMORY
+    yield Finding(
+        "memory",
+        State.WARN if low else State.OK,
+        f"{memory / 1024**3:.1f} GB free",
+        "Close other programs before drawing large pictures." if low else "",
+    )
+
+
+def _runtimes() -> Iterator[Finding]:
+    for package, use in (
+        ("onnxruntime", "draws, erases and cuts out"),
+        ("ncnn", "enlarges"),
+        ("vtracer", "traces SVG"),
+    ):
+        try:
+            found = importlib.metadata.version(package)
+            yield Finding(package, State.OK, f"{found} ({use})")
+        except importlib.metadata.PackageNotFoundError:
+            yield Finding(
+                package, State.FAIL, f"missing ({use})", "Install Limner again with pip."
+            )
+    torch = importlib.util.find_spec("torch") is not None
+    yield Finding("torch", State.OK, "present" if torch else "absent; only training needs it")
+    npm = shutil.which("npm")
+    yield Finding(
+        "npm",
+        State.OK if npm else State.WARN,
+        npm or "absent",
+        "" if npm else "Some models are pulled through npm; install Node.js to pull them.",
+    )
+
+
+def _home(home: Path) -> Finding:
+    there = next(folder for folder in (home, *home.parents) if folder.exists())
+    try:
+        with tempfile.TemporaryFile(dir=there):
+            pass
+    except OSError as error:
+        advice = "Choose a folder you may write with --home or LIMNER_HOME."
+        return Finding("home", State.FAIL, f"{home}: {error.strerror}", advice)
+    free = shutil.disk_usage(there).free
+    low = free < _LOW_DISK
+    return Finding(
+        "home",
+        State.WARN if low else State.OK,
+        f"{home}, {free / 1024**3:.1f} GB free",
+        "Free some space on this disk." if low else "",
+    )
+
+
+def _library(home: Path) -> Finding:
+    if not (home / "library.sqlite").exists():
+        return Finding("library", State.OK, "empty; it is made with the first picture")
+    try:
+        library = Library.open(home)
+    except LimnerError as error:
+        return Finding("library", State.FAIL, error.message, "Nothing was changed.")
+    try:
+        problems = library.check()
+    except LimnerError as error:
+        return Finding("library", State.FAIL, error.message, "Nothing was changed.")
+    finally:
+        library.close()
+    if problems:
+        detail = f"{len(problems)} problem(s): {problems[0]}"
+        return Finding("library", State.FAIL, detail, "See `limner library check`.")
+    return Finding("library", State.OK, "every picture is whole")
+
+
+def _models(settings: Settings) -> Iterator[Finding]:
+    models = open_models(settings)
+    for card in models.catalog.cards():
+        if not models.catalog.installed(card):
+            yield Finding(card.name, State.OK, "not here; `limner models pull` fetches it")
+            continue
+        try:
+            models.catalog.locate(card)
+            yield Finding(card.name, State.OK, f"here and whole, {card.bytes / 1e6:.1f} MB")
+        except LimnerError as error:
+            yield Finding(card.name, State.FAIL, error.message, "Pull or install it again.")
