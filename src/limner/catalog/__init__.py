@@ -1,0 +1,1 @@
+"""Which models are here, where they come from, and that they are what they claim."""

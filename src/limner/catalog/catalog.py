@@ -1,0 +1,276 @@
+"""The catalog: find a model, verify it, pull it, remove it."""
+
+import difflib
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from limner.catalog.checkpoint import recognise
+from limner.catalog.client import ArchiveSource, archive_name
+from limner.catalog.disk import inside, locked, storage_errors
+from limner.catalog.part import part_path
+from limner.catalog.pull import Pull, Ways, lock_of, waiting
+from limner.catalog.shelf import (
+    PACKAGE,
+    FileState,
+    Presence,
+    Shelf,
+    Verdict,
+    built_in,
+    examine,
+    is_packaged,
+)
+from limner.domain.card import Installed, ModelCard, NpmSource, WeightFile, WheelSource
+from limner.domain.errors import (
+    InvalidRequest,
+    LibraryBusy,
+    ModelNotFound,
+    ModelUnavailable,
+    WeightsRejected,
+)
+from limner.domain.event import CancelToken, Happening, Notice
+from limner.families.family import Family, Watch
+
+_DOWNLOADS = ".downloads"
+
+
+class Catalog:
+    """Which models are here, where they come from, and that they are what they claim.
+
+    Pulled weights lie at `home_models/<card name>/<file name>`, packaged ones stay inside the
+    installed package. `hub` is the address of a model hub, None for no hub; `offline` keeps
+    pulls from going out at all. Building a catalog touches neither the disk nor the network.
+    """
+
+    def __init__(
+        self,
+        home_models: Path,
+        families: Mapping[str, Family],
+        hub: str | None,
+        offline: bool = False,
+    ) -> None:
+        self.families = families
+        self._shelf = Shelf(home_models)
+        self._ways = Ways(home_models / _DOWNLOADS, hub, offline)
+
+    def cards(self) -> tuple[ModelCard, ...]:
+        """Return the cards of all models known by name."""
+        return tuple(card for family in self.families.values() for card in family.cards())
+
+    def find(self, name: str) -> ModelCard:
+        """Return the card of a model by its name, or by the path of its file or folder.
+
+        A checkpoint at a path is verified at once. Raises ModelNotFound, and WeightsRejected
+        for pickles and for bytes that are not those of the card.
+        """
+        cards = {card.name: card for card in self.cards()}
+        if name in cards:
+            return cards[name]
+        path = _existing(name)
+        if path is not None:
+            return self._find_at(path)
+        if "/" in name or "\\" in name:
+            raise ModelNotFound(
+                f"There is no file or folder {name[:200]}. Give the path of a checkpoint, or a "
+                "name that `limner models list` shows."
+            )
+        lowered = {known.lower(): known for known in cards}
+        close = difflib.get_close_matches(name.lower()[:100], lowered, n=3)
+        hint = f" Did you mean {' or '.join(lowered[one] for one in close)}?" if close else ""
+        raise ModelNotFound(
+            f"No model is called “{name[:100]}”.{hint} `limner models list` shows them all."
+        )
+
+    def installed(self, card: ModelCard) -> bool:
+        """Tell whether all files of a model are here, by their sizes alone."""
+        return self.status(card) in (Presence.BUILT_IN, Presence.HERE)
+
+    def status(self, card: ModelCard) -> Presence:
+        """Tell how a model is present, by the sizes of its files alone; see `verify`."""
+        with storage_errors(self._shelf.folder(card)):
+            return self._shelf.presence(card)
+
+    def verify(self, card: ModelCard) -> tuple[Verdict, ...]:
+        """Read every byte of a model's files and return a verdict for each."""
+        return tuple(self._shelf.examine(card, file) for file in card.files)
+
+    def locate(self, card: ModelCard) -> Installed:
+        """Return where a model's files lie, each verified by its sha256, every time.
+
+        Raises ModelUnavailable when one is absent and WeightsRejected when its bytes differ.
+        """
+        paths: dict[str, Path] = {}
+        for verdict in self.verify(card):
+            if verdict.state is FileState.DIFFERS:
+                raise _rejected(card, verdict)
+            if verdict.path is None:
+                raise _absent(card, verdict.file)
+            paths[verdict.file.name] = verdict.path
+        return Installed(card, paths)
+
+    def pull(
+        self,
+        card: ModelCard,
+        tell: Callable[[Happening], None],
+        token: CancelToken,
+        again: bool = False,
+    ) -> Installed:
+        """Bring a model's files here, trying the sources of each in order, and verify them.
+
+        What was cut off goes on where it stopped; what is here stays. Files whose bytes differ
+        are replaced only with `again`; otherwise they raise WeightsRejected. Raises PullFailed
+        with the reason of every source, StorageFailed and Cancelled.
+        """
+        tell(_licence_of(card))
+        if all(verdict.state is FileState.GOOD for verdict in self.verify(card)):
+            return self.locate(card)
+        watch = Watch(tell, token)
+        with locked(self._lock_of(card), waiting(card.name, watch)):
+            verdicts = self.verify(card)
+            for verdict in verdicts:
+                if verdict.state is FileState.DIFFERS and not again:
+                    raise _rejected(card, verdict)
+            missing = [one.file for one in verdicts if one.state is not FileState.GOOD]
+            Pull(card, self._shelf, self._ways, watch).run(missing)
+            installed = self.locate(card)
+        for source in self._spare_archives(card):
+            self._drop(source, waiting(source.package, watch))
+        return installed
+
+    def remove(self, card: ModelCard) -> None:
+        """Delete a model's pulled files and what an unfinished pull of it left behind.
+
+        Raises InvalidRequest for a model that comes with Limner, ModelUnavailable when nothing
+        of it is here, and LibraryBusy while it is being pulled.
+        """
+        if built_in(card):
+            raise InvalidRequest(f"{card.name} comes with Limner and cannot be removed.")
+        paths = self._leavings(card)
+        if not paths:
+            raise ModelUnavailable(f"Nothing of {card.name} is here to remove.")
+        with locked(self._lock_of(card), _busy(card.name)):
+            for path in paths:
+                _delete(path)
+            _tidy(self._shelf.folder(card))
+        for source in _archives_of(card):
+            self._drop(source, _busy(source.package))
+
+    def _find_at(self, path: Path) -> ModelCard:
+        card = recognise(path, self.families.values())
+        folder = path if path.is_dir() else path.parent
+        paths = {file.name: inside(folder, file.name) for file in card.files}
+        if path.is_file() and len(paths) == 1:
+            paths = dict.fromkeys(paths, path)
+        for file in card.files:
+            verdict = examine(file, [paths[file.name]])
+            if verdict.state is FileState.MISSING:
+                raise ModelUnavailable(f"{paths[file.name]} is missing; {card.title} needs it.")
+            if verdict.state is FileState.DIFFERS:
+                raise WeightsRejected(
+                    f"{_difference(verdict)} It is not the {card.title} it looks like; get it "
+                    "from its publisher again."
+                )
+        self._shelf.remember({file.sha256: paths[file.name] for file in card.files})
+        return card
+
+    def _lock_of(self, card: ModelCard) -> Path:
+        return inside(self._ways.downloads, f"{card.name}.lock")
+
+    def _spare_archives(self, card: ModelCard) -> list[ArchiveSource]:
+        """Return the archives of a card that no other absent model could come from."""
+        wanted = {
+            archive_name(source)
+            for other in self.cards()
+            if not self.installed(other)
+            for source in _archives_of(other)
+        }
+        return [source for source in _archives_of(card) if archive_name(source) not in wanted]
+
+    def _drop(self, source: ArchiveSource, wait: Callable[[], None]) -> None:
+        archive = self._ways.downloads / archive_name(source)
+        if archive.is_file():
+            with locked(lock_of(archive), wait):
+                _delete(archive)
+
+    def _leavings(self, card: ModelCard) -> list[Path]:
+        targets = [(self._shelf.target(card, file), file) for file in card.files]
+        paths = [path for target, file in targets for path in (target, part_path(target, file))]
+        return [path for path in paths if path.is_file()]
+
+
+def _existing(name: str) -> Path | None:
+    """Return the path of a file or folder of that name, if there is one."""
+    path = Path(name).expanduser()
+    try:
+        return path if path.exists() else None
+    except (OSError, ValueError):  # too long for a path, or not one
+        return None
+
+
+def _archives_of(card: ModelCard) -> list[ArchiveSource]:
+    found = {
+        archive_name(source): source
+        for file in card.files
+        for source in file.sources
+        if isinstance(source, WheelSource | NpmSource)
+    }
+    return list(found.values())
+
+
+def _busy(what: str) -> Callable[[], None]:
+    def wait() -> None:
+        raise LibraryBusy(f"{what} is being pulled. Wait for it or stop it, then try again.")
+
+    return wait
+
+
+def _delete(path: Path) -> None:
+    with storage_errors(path):
+        path.unlink(missing_ok=True)
+
+
+def _tidy(folder: Path) -> None:
+    """Remove the folders that are empty now; what the user put there stays."""
+    inner = sorted((path for path in folder.rglob("*") if path.is_dir()), reverse=True)
+    for path in (*inner, folder):
+        with suppress(OSError):
+            path.rmdir()
+
+
+def _licence_of(card: ModelCard) -> Notice:
+    licence = card.licence
+    allowed = "is allowed" if licence.commercial else "is not allowed"
+    return Notice(
+        "licence",
+        f"{card.name}: {licence.spdx}, commercial use {allowed}. {licence.attribution} "
+        f"{licence.url}",
+    )
+
+
+def _difference(verdict: Verdict) -> str:
+    return (
+        f"{verdict.path} is not what it should be: its sha256 is {(verdict.sha256 or '')[:12]}…, "
+        f"pinned is {verdict.file.sha256[:12]}…. It was not loaded."
+    )
+
+
+def _rejected(card: ModelCard, verdict: Verdict) -> WeightsRejected:
+    cure = (
+        "Install limner again."
+        if verdict.path is not None and verdict.path.is_relative_to(PACKAGE)
+        else f"`limner models pull {card.name} --again` replaces it, `limner models remove "
+        f"{card.name}` removes it."
+    )
+    return WeightsRejected(f"{_difference(verdict)} {cure}")
+
+
+def _absent(card: ModelCard, file: WeightFile) -> ModelUnavailable:
+    if is_packaged(file):
+        return ModelUnavailable(
+            f"{file.name} of {card.name} is missing from the installed package. Install limner "
+            "again."
+        )
+    return ModelUnavailable(
+        f"The weights of {card.name} are not here ({card.bytes / 1e6:.1f} MB). Run `limner "
+        f"models pull {card.name}`."
+    )

@@ -1,0 +1,78 @@
+"""A checkpoint that the user points at: which family it belongs to, or why it is refused."""
+
+import zipfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from limner.catalog.disk import storage_errors
+from limner.domain.card import ModelCard
+from limner.domain.errors import ModelNotFound, WeightsRejected
+from limner.families.family import Family
+
+_PICKLES = frozenset({".ckpt", ".pt", ".pth", ".pkl", ".pickle", ".joblib", ".dill", ".t7"})
+_LOOK_AT = 1_000
+"""The most files of a folder that are looked at for pickles."""
+
+
+def recognise(path: Path, families: Iterable[Family]) -> ModelCard:
+    """Return the card of the checkpoint at `path`, a file or a folder.
+
+    Raises WeightsRejected for a pickle, whatever its name, and ModelNotFound when no family
+    knows the checkpoint. A folder is refused for its pickles only when no family knows it: one
+    may lie unread beside good weights.
+    """
+    if path.is_file() and _is_pickle(path):
+        raise _never(path)
+    for family in families:
+        card = family.recognise(path)
+        if card is not None:
+            _check_files(card)
+            return card
+    if path.is_dir():
+        for inner in _files_in(path):
+            if _is_pickle(inner):
+                raise _never(inner)
+    raise ModelNotFound(
+        f"{path} is not a checkpoint of any model family that Limner knows. "
+        "`limner models list` shows what it runs."
+    )
+
+
+def _check_files(card: ModelCard) -> None:
+    for file in card.files:
+        if Path(file.name).suffix.lower() in _PICKLES:
+            raise _never(Path(file.name))
+
+
+def _never(path: Path) -> WeightsRejected:
+    return WeightsRejected(
+        f"{path} is a pickle, which can run any program when it is read: such weights are never "
+        "unpickled. Use the model's .safetensors or .onnx files instead."
+    )
+
+
+def _files_in(folder: Path) -> Iterator[Path]:
+    with storage_errors(folder):
+        for index, inner in enumerate(folder.rglob("*")):
+            if index == _LOOK_AT:
+                return
+            if inner.is_file():
+                yield inner
+
+
+def _is_pickle(path: Path) -> bool:
+    if path.suffix.lower() in _PICKLES:
+        return True
+    with storage_errors(path), path.open("rb") as stream:
+        head = stream.read(2)
+    if head[:1] == b"\x80" and head[1:] in (b"\x02", b"\x03", b"\x04", b"\x05"):
+        return True
+    return head == b"PK" and _holds_pickle(path)
+
+
+def _holds_pickle(path: Path) -> bool:
+    try:
+        with zipfile.ZipFile(path) as opened:
+            return any(name.endswith(".pkl") for name in opened.namelist())
+    except zipfile.BadZipFile:
+        return False

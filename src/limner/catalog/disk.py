@@ -1,0 +1,116 @@
+"""The disk under the catalog: hashing, locks between processes, and what goes wrong."""
+
+import errno
+import hashlib
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+
+from limner.domain.errors import StorageFailed, StorageFull, StorageReadOnly, WeightsRejected
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _lock_now(descriptor: int) -> None:
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+else:
+    import fcntl
+
+    def _lock_now(descriptor: int) -> None:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
+_HELD = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES, errno.EDEADLK)
+_LOOK_AGAIN = 0.1
+
+
+@contextmanager
+def storage_errors(place: Path) -> Iterator[None]:
+    """Turn what the operating system says about `place` into the error tree."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL:
+            raise full(place) from error
+        if error.errno in _READ_ONLY:
+            raise StorageReadOnly(
+                f"{place} cannot be written. Allow writing there, or choose another home folder "
+                "with --home or LIMNER_HOME."
+            ) from error
+        raise StorageFailed(
+            f"{place} could not be used: {error.strerror or error}. Check the disk, or choose "
+            "another home folder with --home or LIMNER_HOME."
+        ) from error
+
+
+def full(place: Path, needed: int | None = None) -> StorageFull:
+    """Return the error of a full disk; `needed` is in bytes."""
+    need = "" if needed is None else f" {needed / 1e6:.0f} MB are needed."
+    return StorageFull(
+        f"The disk that holds {place} is full.{need} Make room, or choose another home folder "
+        "with --home or LIMNER_HOME."
+    )
+
+
+def sha256_of(path: Path) -> str:
+    """Return the sha256 of a file's bytes as 64 hex digits."""
+    with storage_errors(path), path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a rename in this folder outlast a power cut, where the system can."""
+    if sys.platform == "win32":  # a folder cannot be opened there
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def inside(folder: Path, name: str) -> Path:
+    """Return `folder`/`name`; raise WeightsRejected if that would lie outside the folder."""
+    relative = PurePosixPath(name)
+    parts = relative.parts
+    if relative.is_absolute() or not parts or ".." in parts or "\\" in name or ":" in name:
+        raise WeightsRejected(
+            f"The model names a file outside its folder: “{name}”. Its card is wrong or hostile; "
+            "do not use it."
+        )
+    return folder.joinpath(*parts)
+
+
+@contextmanager
+def locked(path: Path, wait: Callable[[], None]) -> Iterator[None]:
+    """Hold the lock file `path` against other processes and threads.
+
+    `wait` is called every tenth of a second while someone else holds it, and may raise. The
+    system frees the lock of a process that dies.
+    """
+    with storage_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        while not _taken(descriptor, path):
+            wait()
+            time.sleep(_LOOK_AGAIN)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _taken(descriptor: int, path: Path) -> bool:
+    with storage_errors(path):
+        try:
+            _lock_now(descriptor)
+        except OSError as error:
+            if error.errno not in _HELD:
+                raise
+            return False
+    return True
