@@ -12,6 +12,7 @@ from typing import Any, Self
 
 from sqlalchemy import (
     Connection,
+    Engine,
     Row,
     Select,
     Table,
@@ -25,7 +26,7 @@ from sqlalchemy import (
 )
 
 from limner.domain.asset import Asset
-from limner.domain.errors import AssetNotFound, InvalidRequest, NotFound
+from limner.domain.errors import AssetNotFound, InvalidRequest, NotFound, StorageFailed
 from limner.domain.recipe import Sha256
 from limner.domain.workspace import Workspace
 from limner.store.blobs import Blobs
@@ -70,13 +71,24 @@ class Library:
     it: StorageFull, StorageReadOnly, or LibraryBusy after ten seconds of waiting.
     """
 
-    def __init__(self, home: Path) -> None:
-        self.home = home
-        self.blobs = Blobs(home / "blobs")
-        self._file = home / "library.sqlite"
-        self._reading = open_database(self._file)
-        self._writing = for_writing(self._reading)
-        self.blobs.sweep()
+    def __init__(self, blobs: Blobs, file: Path, engine: Engine) -> None:
+        self.blobs = blobs
+        self._file = file
+        self._reading = engine
+        self._writing = for_writing(engine)
+
+    @classmethod
+    def open(cls, home: Path) -> Self:
+        """Open the library in this folder, making both if need be."""
+        file = home / "library.sqlite"
+        blobs = Blobs(home / "blobs")
+        engine = open_database(file)
+        try:
+            blobs.sweep()
+        except StorageFailed:
+            engine.dispose()
+            raise
+        return cls(blobs, file, engine)
 
     def close(self) -> None:
         """Let go of the database."""
@@ -176,7 +188,7 @@ class Library:
         for word in _search_words(words):
             query = query.where(recipes.c.words.contains(word, autoescape=True))
         if model is not None:
-            query = query.where(recipes.c.model == model)
+            query = query.where(recipes.c.model == _readable(model))
         place = tuple_(assets.c.created, assets.c.id)
         if before:
             query = query.where(place < (microseconds(before.created), before.id))
@@ -296,6 +308,9 @@ def _search_words(text: str) -> Sequence[str]:
             f"The search has {len(text):,} characters; the most is {_MOST_SEARCHED:,}. Use fewer "
             "words."
         )
-    # What cannot be written as UTF-8 came from a broken terminal line and is in no prompt.
-    readable = text.encode("utf-8", "replace").decode()
-    return sorted(set(folded(readable).split()))
+    return sorted(set(folded(_readable(text)).split()))
+
+
+def _readable(text: str) -> str:
+    """Replace what cannot be written as UTF-8: it came from a broken line and is in no row."""
+    return text.encode("utf-8", "replace").decode()
