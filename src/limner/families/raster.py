@@ -15,6 +15,9 @@ Colour: TypeAlias = tuple[int, int, int]
 
 WHITE: Colour = (255, 255, 255)
 
+_TRUSTED_ALPHA = 32.0
+"""From this alpha (of 255) on, a pixel's colour is precise enough to be taken as it is."""
+
 
 def size_of(pixels: Pixels) -> Size:
     """Return the width and height of a picture."""
@@ -68,6 +71,26 @@ def fit(pixels: Pixels, size: Size) -> Pixels:
     return canvas
 
 
+def bleed(pixels: Pixels) -> Pixels:
+    """Return the picture with the colours of its visible pixels continued under transparency.
+
+    Alpha stays. The more transparent a pixel, the more of its colour comes from around it.
+    """
+    if is_opaque(pixels):
+        return pixels.copy()
+    weight = pixels[..., 3:].astype(np.float32)
+    around = _pull(pixels[..., :3] * weight, weight)
+    trust = np.minimum(weight / _TRUSTED_ALPHA, 1)
+    filled = pixels.copy()
+    filled[..., :3] = pixels[..., :3] * trust + around * (1 - trust) + 0.5
+    return filled
+
+
+def region(mask: Pixels) -> npt.NDArray[np.bool_]:
+    """Return which pixels a mask marks for change: the white ones (red of 128 or more)."""
+    return mask[..., 0] >= 128
+
+
 def pixel_digest(pixels: Pixels) -> str:
     """Return the sha256 (hex) that names what a picture looks like, whatever file holds it.
 
@@ -97,3 +120,26 @@ def _border_colour(pixels: Pixels) -> Colour:
     median = np.median(np.concatenate(edges)[:, :3], axis=0)
     red, green, blue = (round(float(value)) for value in median)
     return red, green, blue
+
+
+def _pull(
+    colours: npt.NDArray[np.float32], weight: npt.NDArray[np.float32]
+) -> npt.NDArray[np.float32]:
+    """Return at each pixel the mean colour of the smallest block of pixels that has a weight.
+
+    `colours` (height × width × 3) come multiplied by `weight` (height × width × 1). Blocks are
+    1, 2, 4, … pixels wide.
+    """
+    height, width = weight.shape[:2]
+    mean = np.divide(colours, np.maximum(weight, 1e-6), dtype=np.float32)
+    if max(height, width) == 1 or weight.min() > 0:
+        return mean
+    coarse = _pull(_halve(colours), _halve(weight))
+    near = coarse.repeat(2, axis=0).repeat(2, axis=1)[:height, :width]
+    return np.where(weight > 0, mean, near)
+
+
+def _halve(plane: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    height, width = plane.shape[:2]
+    even = np.pad(plane, ((0, height % 2), (0, width % 2), (0, 0)))
+    return np.asarray(even[::2, ::2] + even[1::2, ::2] + even[::2, 1::2] + even[1::2, 1::2])

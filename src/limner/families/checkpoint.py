@@ -1,0 +1,131 @@
+"""What a checkpoint file holds, told from its headers, and its digest."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from limner.domain.card import Licence, ModelCard, WeightFile
+
+_GRAPH = 7
+_GRAPH_INPUT = 11
+_GRAPH_OUTPUT = 12
+_VALUE_NAME = 1
+_VARINT, _FIXED_64, _LENGTH, _FIXED_32 = 0, 1, 2, 5
+
+_UNKNOWN = Licence(spdx="NOASSERTION", commercial=False, attribution="", url="")
+
+_MOST_FIELDS = 200_000
+"""More fields than this in one message are no network we know."""
+
+
+@dataclass(frozen=True)
+class OnnxGraph:
+    """The names of an ONNX network's inputs and outputs, in order."""
+
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+
+def local_file(path: Path) -> WeightFile:
+    """Describe a file on this machine as a weight without any source."""
+    with path.open("rb") as opened:
+        sha256 = hashlib.file_digest(opened, "sha256").hexdigest()
+    return WeightFile(name=path.name, sha256=sha256, bytes=path.stat().st_size, sources=())
+
+
+def card_of(files: Sequence[WeightFile], known: Sequence[ModelCard]) -> ModelCard:
+    """Return the card of files on this machine: the known one with the same bytes, or a new one.
+
+    `known` are the cards of one family, all of one capability; the first is the pattern for a
+    checkpoint that nobody has published a card for.
+    """
+    digests = {file.sha256 for file in files}
+    for card in known:
+        if {file.sha256 for file in card.files} == digests:
+            return card.model_copy(update={"files": tuple(files)})
+    stem = Path(files[0].name).stem
+    changes = {
+        "name": stem,
+        "title": stem,
+        "summary": f"A {known[0].family} network of your own.",
+        "variant": "own",
+        "files": tuple(files),
+        "licence": _UNKNOWN,
+        "homepage": "",
+    }
+    return known[0].model_copy(update=changes)
+
+
+def read_onnx_graph(path: Path) -> OnnxGraph | None:
+    """Return the inputs and outputs of an ONNX file, or None if it is not one.
+
+    Walks the protobuf fields of https://onnx.ai/onnx/repo-docs/IR.html and skips the weights.
+    """
+    try:
+        with path.open("rb") as file:
+            size = path.stat().st_size
+            graph = next(
+                (span for number, span in _fields(file, 0, size) if number == _GRAPH), None
+            )
+            if graph is None:
+                return None
+            ends: dict[int, list[str]] = {_GRAPH_INPUT: [], _GRAPH_OUTPUT: []}
+            for number, span in list(_fields(file, *graph)):
+                if number in ends:
+                    ends[number].append(_name(file, span))
+    except (OSError, ValueError):
+        return None
+    return OnnxGraph(tuple(ends[_GRAPH_INPUT]), tuple(ends[_GRAPH_OUTPUT]))
+
+
+def _name(file: BinaryIO, span: tuple[int, int]) -> str:
+    for number, (start, end) in _fields(file, *span):
+        if number == _VALUE_NAME and end - start <= 256:
+            file.seek(start)
+            return file.read(end - start).decode()
+    raise ValueError("an input or output has no name")
+
+
+def _fields(file: BinaryIO, start: int, end: int) -> Iterator[tuple[int, tuple[int, int]]]:
+    """Yield (field number, (start, end)) of every length-delimited field of a message."""
+    position = start
+    for _ in range(_MOST_FIELDS):
+        if position == end:
+            return
+        file.seek(position)
+        tag = _varint(file)
+        number, kind = tag >> 3, tag & 7
+        if kind == _LENGTH:
+            length = _varint(file)
+            position = file.tell()
+            if position + length > end:
+                raise ValueError("a field reaches over the end of its message")
+            yield number, (position, position + length)
+            position += length
+        else:
+            position = _skip(file, kind)
+    raise ValueError("not a network: too many fields, or a field reaches over the end")
+
+
+def _skip(file: BinaryIO, kind: int) -> int:
+    """Pass over a field of fixed length; return where the next one starts."""
+    if kind == _VARINT:
+        _varint(file)
+        return file.tell()
+    if kind in (_FIXED_64, _FIXED_32):
+        return file.tell() + (8 if kind == _FIXED_64 else 4)
+    raise ValueError("not a protobuf field")
+
+
+def _varint(file: BinaryIO) -> int:
+    value = 0
+    for shift in range(0, 70, 7):
+        byte = file.read(1)
+        if not byte:
+            raise ValueError("the file ends within a number")
+        value |= (byte[0] & 0x7F) << shift
+        if byte[0] < 0x80:
+            return value
+    raise ValueError("a number is longer than 64 bits")
