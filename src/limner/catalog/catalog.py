@@ -200,6 +200,8 @@ class Catalog:
 
 def _existing(name: str) -> Path | None:
     """Return the path of a file or folder of that name, if there is one."""
+    if not name:  # to Path, that is the current folder
+        return None
     path = Path(name).expanduser()
     try:
         return path if path.exists() else None

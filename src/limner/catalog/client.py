@@ -31,6 +31,7 @@ _NO_NETWORK = re.compile(
     r"NewConnectionError|NameResolutionError|ConnectTimeout|ReadTimeout|ConnectionError|"
     r"Connection refused|ECONNREFUSED|ECONNRESET|ENOTFOUND|EAI_AGAIN|ETIMEDOUT"
 )
+_ERROR = re.compile(r"(?:ERROR:|npm error) (?!A complete log|errno)(.+)")
 _NO_SPACE = re.compile(r"No space left on device|ENOSPC|EDQUOT")
 
 
@@ -160,6 +161,6 @@ def _failure(said: str, command: Sequence[str], work: Path) -> Exception:
     if _NO_NETWORK.search(said):
         return PullFailed(f"{client} could not reach the package index")
     lines = [line.strip() for line in said.splitlines() if line.strip()]
-    errors = [line for line in lines if line.lower().startswith(("error:", "npm error"))]
-    reason = " ".join(errors or lines[-3:])[:400]
+    errors = [found[1] for line in lines if (found := _ERROR.match(line))]
+    reason = " ".join(errors or lines[-3:])[:400].rstrip(".")
     return PullFailed(f"{client} said: {reason or 'nothing'}")

@@ -28,11 +28,12 @@ class Progress:
         """The token that stops the pull."""
         return self._watch.token
 
-    def begin(self, leg: int | None, ahead: int) -> None:
-        """Start a leg of `leg` bytes (None: unknown) with `ahead` known bytes after it."""
+    def begin(self, leg: int | None, ahead: int, here: int = 0) -> None:
+        """Start a leg of `leg` bytes (None: unknown), `here` of them here, `ahead` after it."""
         self._leg = leg
         self._total = self._finished + (leg or 0) + ahead
-        self.at(0)
+        self._told = 0.0
+        self.at(here)
 
     def at(self, received: int) -> None:
         """Tell that `received` bytes of this leg are here."""

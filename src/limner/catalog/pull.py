@@ -90,7 +90,7 @@ class Pull:
     def _from_hub(self, source: HubSource, part: Part, later: Sequence[WeightFile]) -> None:
         if self._ways.hub is None:
             raise PullFailed("no model hub is set")
-        self._progress.begin(part.file.bytes, self._ahead(later))
+        self._progress.begin(part.file.bytes, self._ahead(later), part.received)
         hub.fetch(self._ways.hub, source, part, self._progress)
         self._progress.end(part.file.bytes)
 
