@@ -65,23 +65,22 @@ def tiling_for(architecture: Architecture) -> Tiling:
     """
     if architecture.convolutions <= 20:
         return Tiling(core=192, margin=20, ramp=8)
-    return Tiling(core=80, margin=16, ramp=24)
+    return Tiling(core=72, margin=16, ramp=24)
 
 
 @dataclass(frozen=True)
 class Span:
-    """One tile along one axis: its core from `start` to `end` in a picture `length` long."""
+    """One tile along one axis of a picture `length` long.
+
+    Its core goes from `start` to `end`; the network sees from `first` to `last`, which may lie
+    outside the picture.
+    """
 
     start: int
     end: int
+    first: int
+    last: int
     length: int
-
-    def seen(self, margin: int) -> tuple[int, int]:
-        """Return where the tile's context starts and ends, at most `_BORDER` outside."""
-        return (
-            max(self.start - margin, -_BORDER),
-            min(self.end + margin, self.length + _BORDER),
-        )
 
     def kept(self, ramp: int) -> tuple[int, int]:
         """Return where the part that is drawn starts and ends: the core and half a ramp."""
@@ -98,12 +97,20 @@ class Span:
 
 
 def spans(length: int, tiling: Tiling) -> list[Span]:
-    """Cut a length into tiles of about equal size; one tile if it all fits into a window."""
-    if length + 2 * _BORDER <= tiling.core + 2 * tiling.margin:
-        return [Span(0, length, length)]
+    """Cut a length into tiles of about equal size, all seen in windows of one size.
+
+    One size, because ncnn keeps the memory of every shape that it has met.
+    """
+    margin = tiling.margin
+    if length + 2 * _BORDER <= tiling.core + 2 * margin:
+        return [Span(0, length, -_BORDER, length + _BORDER, length)]
     count = -(-length // tiling.core)
     cuts = [round(index * length / count) for index in range(count + 1)]
-    return [Span(start, end, length) for start, end in pairwise(cuts)]
+    window = -(-length // count) + 2 * margin
+    return [
+        Span(start, end, start - margin, start - margin + window, length)
+        for start, end in pairwise(cuts)
+    ]
 
 
 class Upscaler:
@@ -151,14 +158,14 @@ class Upscaler:
             watch.token.check()
             self._draw_tile(large, pixels, row, column)
             watch.tell(Step(watch.first + position, "upscale", done, steps))
+        large[large[..., 3] == 0] = 0
         return large
 
     def _draw_tile(self, large: Pixels, pixels: Pixels, row: Span, column: Span) -> None:
-        margin, ramp = self._tiling.margin, self._tiling.ramp
-        window = _window(pixels, row.seen(margin), column.seen(margin))
-        tile = self._tile(window)
+        ramp = self._tiling.ramp
+        tile = self._tile(_window(pixels, (row.first, row.last), (column.first, column.last)))
         (top, bottom), (left, right) = row.kept(ramp), column.kept(ramp)
-        above, before = top - row.seen(margin)[0], left - column.seen(margin)[0]
+        above, before = top - row.first, left - column.first
         tile = tile[
             above * SCALE : (above + bottom - top) * SCALE,
             before * SCALE : (before + right - left) * SCALE,

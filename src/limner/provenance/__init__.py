@@ -1,0 +1,1 @@
+"""What goes into Limner as a picture file, and what comes out of it as one."""
