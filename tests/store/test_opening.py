@@ -188,6 +188,11 @@ def test_a_file_where_the_home_should_be(home: Path) -> None:
         Library.open(home / "deeper")
 
 
+def test_a_home_whose_name_no_disk_takes(tmp_path: Path) -> None:
+    with pytest.raises(StorageFailed, match="too long"):
+        Library.open(tmp_path / ("long" * 100))
+
+
 def test_a_folder_where_the_file_should_be(home: Path) -> None:
     (home / "library.sqlite").mkdir(parents=True)
     with pytest.raises(StorageFailed, match=r"library\.sqlite"):
@@ -215,6 +220,20 @@ def test_a_read_only_library_in_use_shows_its_newest_rows(home: Path) -> None:
         writer.keep(newest, file)
         with read_only(home), Library.open(home) as library:
             assert library.get(LOCAL_WORKSPACE, newest.id) == newest
+
+
+def test_a_read_only_library_with_a_log_it_cannot_read(home: Path) -> None:
+    """Reading past the log would show the library without its newest rows."""
+    fill(home)
+    log = home / "library.sqlite-wal"
+    with Library.open(home) as writer:
+        writer.keep(*make_asset(9))
+        content = log.read_bytes()
+    log.write_bytes(content)
+    with read_only(home), pytest.raises(StorageFailed, match=r"library\.sqlite"):
+        Library.open(home)
+    with Library.open(home) as library:
+        assert library.check() == ()
 
 
 def test_a_read_only_folder_without_library(home: Path) -> None:

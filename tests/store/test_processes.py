@@ -6,7 +6,9 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing
 from pathlib import Path
 
@@ -115,6 +117,19 @@ def test_partial_files_of_dead_processes_are_swept(home: Path) -> None:
         assert library.check() == ()
 
 
+def test_threads_share_a_library(library: Library) -> None:
+    def keep_and_look(number: int) -> int:
+        asset, file = make_asset(number // 2)
+        library.keep(asset, file)
+        assert library.read(LOCAL_WORKSPACE, asset.id) == file
+        return len(library.list(LOCAL_WORKSPACE, limit=1_000))
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(keep_and_look, range(80)))
+    assert len(library.list(LOCAL_WORKSPACE, limit=1_000)) == 40
+    assert library.check() == ()
+
+
 def test_a_library_held_too_long_is_busy(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(opening, "BUSY_SECONDS", 0.05)
     with Library.open(home) as holder, Library.open(home) as library:
@@ -139,6 +154,19 @@ def test_a_new_library_held_by_another_is_busy(home: Path, monkeypatch: pytest.M
             Library.open(home)
         holder.rollback()
     Library.open(home).close()
+
+
+def test_a_new_library_waits_for_another_that_makes_it(home: Path) -> None:
+    """SQLite refuses at once to switch the log while another writes; opening waits instead."""
+    home.mkdir()
+    file = home / "library.sqlite"
+    with closing(sqlite3.connect(file, check_same_thread=False)) as holder:
+        holder.execute("BEGIN IMMEDIATE")
+        release = threading.Timer(0.3, holder.rollback)
+        release.start()
+        Library.open(home).close()
+        assert release.finished.is_set()
+        release.join()
 
 
 def test_a_file_kept_again_while_it_is_removed_stays(

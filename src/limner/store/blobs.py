@@ -68,7 +68,8 @@ class Blobs:
 
     def exists(self, blob: Sha256) -> bool:
         """Whether a blob of this id is here; its content is not looked at."""
-        return self.path(blob).is_file()
+        with files_at(self.folder):
+            return self.path(blob).is_file()
 
     def remove(self, blob: Sha256) -> None:
         """Remove a blob; nothing happens if it is not here."""

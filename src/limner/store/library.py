@@ -31,7 +31,7 @@ from limner.domain.recipe import Sha256
 from limner.domain.workspace import Workspace
 from limner.store.blobs import Blobs
 from limner.store.checking import Problem, check_library
-from limner.store.failures import database_at
+from limner.store.failures import database_at, files_at
 from limner.store.opening import for_writing, open_database
 from limner.store.rows import (
     asset_row,
@@ -257,9 +257,9 @@ class Library:
         )
         with self._read() as connection:
             count, size = connection.execute(query).one()
-        return LibrarySizes(
-            assets=count, asset_bytes=size, database_bytes=self._file.stat().st_size
-        )
+        with files_at(self._file.parent):
+            on_disk = self._file.stat().st_size
+        return LibrarySizes(assets=count, asset_bytes=size, database_bytes=on_disk)
 
     @contextmanager
     def _read(self) -> Iterator[Connection]:

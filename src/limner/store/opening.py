@@ -25,18 +25,19 @@ def open_database(file: Path) -> Engine:
 
     A library that cannot be written is opened for reading. Raises StorageFailed or a kind of it.
     """
-    writable = _is_writable(file)
-    if writable:
-        with files_at(file.parent):
+    with files_at(file.parent):
+        writable = _is_writable(file)
+        if writable:
             file.parent.mkdir(parents=True, exist_ok=True)
             file.touch()
-    elif not file.exists():
-        raise StorageReadOnly(
-            f"There is no library in {file.parent}, and the folder cannot be written to make one. "
-            "Make it writable for this user, or choose another home folder."
-        )
+        elif not file.exists():
+            raise StorageReadOnly(
+                f"There is no library in {file.parent}, and the folder cannot be written to make "
+                "one. Make it writable for this user, or choose another home folder."
+            )
+        mode = "mode=rw" if writable else _reading_mode(file)
     with database_at(file):
-        engine = _engine(file, "mode=rw" if writable else _reading_mode(file))
+        engine = _engine(file, mode)
         try:
             _bring_up_to_date(engine, file, writable=writable)
         except BaseException:

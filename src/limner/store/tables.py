@@ -68,7 +68,7 @@ assets = Table(
     Column("environment", String(64), ForeignKey("environments.digest")),
     Column("seconds", Float),
     Index(None, "workspace", "created", "id"),
-    Index(None, "recipe", "workspace"),
+    Index(None, "recipe", "workspace", "created", "id"),
     Index(None, "id"),
 )
 

@@ -54,7 +54,11 @@ def upgrade() -> None:
         ),
     )
     op.create_index("ix_assets_workspace_created_id", "assets", ["workspace", "created", "id"])
-    op.create_index("ix_assets_recipe_workspace", "assets", ["recipe", "workspace"])
+    op.create_index(
+        "ix_assets_recipe_workspace_created_id",
+        "assets",
+        ["recipe", "workspace", "created", "id"],
+    )
     op.create_index("ix_assets_id", "assets", ["id"])
     op.create_table(
         "asset_parents",
