@@ -11,8 +11,15 @@ from limner.families import raster
 from limner.families.family import Pixels
 
 _COLOURS = 32
-_GRAIN = 5
-"""Side in pixels of the neighbourhood in which lone pixels give way to the others."""
+_SOLID = 240
+"""Below this alpha a pixel's colour may be of an edge, and is taken from the solid ones beside."""
+
+_MEDIAN = 5
+_MAJORITY = 7
+"""Sides in pixels of the neighbourhoods in which lone pixels give way to the others."""
+
+_SPECKLE = 8
+"""Patches up to this many pixels wide are left out."""
 
 _COARSEST = 512
 _FINEST = 2_048
@@ -37,7 +44,7 @@ def trace(pixels: Pixels) -> str:
         img_format="png",
         color_precision=8,
         layer_difference=0,
-        filter_speckle=_GRAIN,
+        filter_speckle=_SPECKLE,
         path_precision=1,
     )
     return "\n".join(re.findall(r"<path [^>]*/>", drawing))
@@ -59,14 +66,17 @@ def _flattened(pixels: Pixels) -> Pixels:
     flat = np.zeros_like(pixels)
     if not opaque.any():
         return flat
-    coloured = Image.fromarray(raster.bleed(pixels)[..., :3])
-    smooth = coloured.filter(ImageFilter.MedianFilter(_GRAIN))
+    solid = pixels.copy()
+    if (pixels[..., 3] >= _SOLID).any():
+        solid[pixels[..., 3] < _SOLID, 3] = 0
+    coloured = Image.fromarray(raster.bleed(solid)[..., :3])
+    smooth = coloured.filter(ImageFilter.MedianFilter(_MEDIAN))
     seen = np.asarray(smooth)[opaque]
     palette = Image.fromarray(seen[None]).quantize(
         _COLOURS, method=Image.Quantize.MEDIANCUT, kmeans=2
     )
     indexed = smooth.quantize(palette=palette, dither=Image.Dither.NONE)
-    calm = Image.fromarray(np.asarray(indexed)).filter(ImageFilter.ModeFilter(_GRAIN))
+    calm = Image.fromarray(np.asarray(indexed)).filter(ImageFilter.ModeFilter(_MAJORITY))
     colours = np.zeros((256, 3), dtype=np.uint8)
     listed = np.array(palette.getpalette(), dtype=np.uint8).reshape(-1, 3)
     colours[: len(listed)] = listed
