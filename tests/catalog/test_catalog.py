@@ -297,6 +297,14 @@ def test_removing_deletes_what_was_pulled_and_nothing_else(home: Path) -> None:
         catalog.remove(CARD)
 
 
+def test_removing_deletes_an_archive_that_nothing_was_taken_from_yet(home: Path) -> None:
+    archive = home / ".downloads" / "wheel-brush-weights-1.2.0.whl"
+    archive.parent.mkdir(parents=True)
+    archive.write_bytes(b"PK")
+    catalog_of(home, CARD).remove(CARD)
+    assert not archive.exists()
+
+
 def test_removing_leaves_no_empty_folders(home: Path) -> None:
     nested = make_card("nested", weight("unet/deep/model.onnx", CONTENT, HUB))
     catalog = catalog_of(home, nested)

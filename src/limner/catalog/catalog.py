@@ -141,13 +141,14 @@ class Catalog:
         if built_in(card):
             raise InvalidRequest(f"{card.name} comes with Limner and cannot be removed.")
         paths = self._leavings(card)
-        if not paths:
+        archives = [source for source in _archives_of(card) if self._kept(source).is_file()]
+        if not paths and not archives:
             raise ModelUnavailable(f"Nothing of {card.name} is here to remove.")
         with locked(self._lock_of(card), _busy(card.name)):
             for path in paths:
                 _delete(path)
             _tidy(self._shelf.folder(card))
-        for source in _archives_of(card):
+        for source in archives:
             self._drop(source, _busy(source.package))
 
     def _find_at(self, path: Path) -> ModelCard:
@@ -181,8 +182,11 @@ class Catalog:
         }
         return [source for source in _archives_of(card) if archive_name(source) not in wanted]
 
+    def _kept(self, source: ArchiveSource) -> Path:
+        return self._ways.downloads / archive_name(source)
+
     def _drop(self, source: ArchiveSource, wait: Callable[[], None]) -> None:
-        archive = self._ways.downloads / archive_name(source)
+        archive = self._kept(source)
         if archive.is_file():
             with locked(lock_of(archive), wait):
                 _delete(archive)
