@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from statistics import median
 
 import numpy as np
@@ -45,14 +46,14 @@ def run_bench(desk: Desk, tell: Callable[[str], None]) -> Iterator[Measure]:
     _draw(desk, _PROMPTS[0], "native")
     yield Measure("first native picture", time.perf_counter() - began, "s", "loads the model")
     tell("warm pictures")
-    seconds = [_timed(lambda word=word: _draw(desk, word, "native")) for word in _PROMPTS]
+    seconds = [_timed(partial(_draw, desk, word, "native")) for word in _PROMPTS]
     yield Measure("warm native picture", median(seconds), "s", f"median of {len(seconds)}")
     batch = _timed(lambda: desk.generate("a cat", count=8, size=_native(desk), seed=1)) / 8
     yield Measure("one of eight in a batch", batch, "s")
     ratio = median(seconds) / batch
     yield Measure("batch gain", ratio, "×", "one alone ÷ one of eight")
     tell("enlarging")
-    full = [_timed(lambda word=word: _draw(desk, word, "default")) for word in _PROMPTS[:3]]
+    full = [_timed(partial(_draw, desk, word, "default")) for word in _PROMPTS[:3]]
     yield Measure("picture at its default size", median(full), "s", "drawn and enlarged")
     made = desk.generate("a cat", seed=1)[0]
     traced = _timed(lambda: desk.generate("a cat", seed=1, format=FileFormat.SVG))
@@ -93,9 +94,7 @@ def _timed(work: Callable[[], object]) -> float:
 
 def _start_up(name: str, module: str) -> Measure:
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run(
-        [sys.executable, "-m", module, "--help"], check=True, stdout=subprocess.DEVNULL
-    )
+    subprocess.run([sys.executable, "-m", module, "--help"], check=True, stdout=subprocess.DEVNULL)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return Measure(name, spent, "s", "processor time")

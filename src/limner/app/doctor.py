@@ -80,9 +80,7 @@ def _runtimes() -> Iterator[Finding]:
             found = importlib.metadata.version(package)
             yield Finding(package, State.OK, f"{found} ({use})")
         except importlib.metadata.PackageNotFoundError:
-            yield Finding(
-                package, State.FAIL, f"missing ({use})", "Install Limner again with pip."
-            )
+            yield Finding(package, State.FAIL, f"missing ({use})", "Install Limner again with pip.")
     torch = importlib.util.find_spec("torch") is not None
     yield Finding("torch", State.OK, "present" if torch else "absent; only training needs it")
     npm = shutil.which("npm")

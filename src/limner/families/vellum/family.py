@@ -1,0 +1,134 @@
+"""Vellum as a family: its card, how a checkpoint of it is recognised, how it is loaded."""
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, ValidationError
+
+from limner.domain.canonical import Frozen
+from limner.domain.capability import Capability, ChoiceExtra, Range, Sizes, TaskInputs
+from limner.domain.card import (
+    Installed,
+    Licence,
+    ModelCard,
+    ModelStatus,
+    PackagedSource,
+    WeightFile,
+)
+from limner.domain.recipe import InputRole, Sha256, Size, Task
+from limner.families.family import LoadedModel, Placement
+
+WEIGHTS = Path(__file__).parent / "weights"
+DENOISER, ENCODER, TOKENIZER, FACTS = "vellum.onnx", "minilm.onnx", "tokenizer.json", "facts.json"
+SAMPLERS = ("euler", "heun")
+
+
+class FileFact(Frozen):
+    """A file of the weights: its name, sha256 and size."""
+
+    name: str
+    sha256: Sha256
+    bytes: int
+
+
+class Facts(Frozen):
+    """What an export says of itself: see `training.vellum.export`."""
+
+    pixels: Annotated[int, Field(ge=16, le=1024)]
+    styles: tuple[str, ...]
+    samples: int
+    minutes: float
+    files: tuple[FileFact, ...]
+
+
+class VellumFamily:
+    """Draws icons, emoji and stickers from words."""
+
+    name = "vellum"
+
+    def cards(self) -> tuple[ModelCard, ...]:
+        """The model inside the package."""
+        return (_card("vellum", read_facts(WEIGHTS), packaged=True),)
+
+    def recognise(self, path: Path) -> ModelCard | None:
+        """Return the card of a folder that holds an export of Vellum, or None."""
+        if not (path / FACTS).is_file():
+            return None
+        try:
+            return _card(path.name, read_facts(path), packaged=False)
+        except (ValidationError, ValueError, OSError):
+            return None
+
+    def load(self, installed: Installed, placement: Placement) -> LoadedModel:
+        """Load the denoiser and the text encoder into ONNX Runtime."""
+        from limner.families.vellum.model import load_model
+
+        return load_model(installed, placement)
+
+
+@cache
+def read_facts(folder: Path) -> Facts:
+    """Return the facts beside a set of weights; raise ValidationError where they are not any."""
+    content: Any = json.loads((folder / FACTS).read_text())
+    return Facts.model_validate(content)
+
+
+def _card(name: str, facts: Facts, *, packaged: bool) -> ModelCard:
+    native = Size(width=facts.pixels, height=facts.pixels)
+    return ModelCard(
+        name=name,
+        title="Vellum",
+        summary="Icons, emoji and stickers of everyday things, transparent, from English words.",
+        family="vellum",
+        variant=f"{facts.pixels}px",
+        status=ModelStatus.DEMO,
+        files=tuple(
+            WeightFile(
+                name=file.name,
+                sha256=file.sha256,
+                bytes=file.bytes,
+                sources=(PackagedSource(path=f"families/vellum/weights/{file.name}"),)
+                if packaged
+                else (),
+            )
+            for file in facts.files
+        ),
+        licence=Licence(
+            spdx="Apache-2.0",
+            commercial=True,
+            attribution="Limner authors; trained on pictures listed in models/vellum/CREDITS.md",
+            url="https://www.apache.org/licenses/LICENSE-2.0",
+        ),
+        homepage="models/vellum/README.md",
+        capability=_capability(facts, native),
+    )
+
+
+def _capability(facts: Facts, native: Size) -> Capability:
+    return Capability(
+        tasks=(
+            TaskInputs(task=Task.TEXT_TO_IMAGE),
+            TaskInputs(task=Task.IMAGE_TO_IMAGE, required=(InputRole.INIT,)),
+            TaskInputs(task=Task.INPAINT, required=(InputRole.INIT, InputRole.MASK)),
+        ),
+        sizes=Sizes(native=(native,), default=Size(width=512, height=512), largest=4096),
+        steps=Range[int](low=1, high=100, default=20),
+        guidance=Range[float](low=1.0, high=8.0, default=2.5),
+        guidance_meaning="how far to lean from a picture of nothing towards the words; 1 is off",
+        strength=Range[float](low=0.0, high=1.0, default=0.6),
+        samplers=SAMPLERS,
+        negative_prompt=True,
+        alpha=True,
+        extras=(
+            ChoiceExtra(
+                name="style",
+                summary="the look; left out, words of the prompt or else the first one decide",
+                choices=facts.styles,
+            ),
+        ),
+    )
+
+
+FAMILY = VellumFamily()

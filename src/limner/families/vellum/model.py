@@ -1,0 +1,205 @@
+"""Vellum in memory: ONNX Runtime sessions of denoiser and text encoder."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import onnxruntime
+
+from limner.domain.card import Installed
+from limner.domain.event import Notice, Preview, Step
+from limner.domain.recipe import InputRole, Recipe, Task
+from limner.families.family import LoadedModel, Order, Pixels, Placement, Watch
+from limner.families.vellum.family import DENOISER, ENCODER, TOKENIZER
+from limner.families.vellum.sampler import Floats, Start, draw_noise, sample
+from limner.families.vellum.text import (
+    TextEncoder,
+    TextStates,
+    is_foreign,
+    load_tokenizer,
+    spell_out,
+)
+
+_PREVIEW_EVERY = 4
+_CLEAR, _SOLID = 0.06, 0.94
+"""Alphas beyond these count as none and full: a sticker has a clean ground and body."""
+
+
+class VellumModel:
+    """Draws batches of orders; see `families.family.LoadedModel`."""
+
+    def __init__(
+        self,
+        denoiser: onnxruntime.InferenceSession,
+        encoder: TextEncoder,
+        styles: tuple[str, ...],
+        size: int,
+    ) -> None:
+        self._denoiser = denoiser
+        self._encoder = encoder
+        self._styles = styles
+        self.bytes = size
+
+    @property
+    def libraries(self) -> tuple[tuple[str, str], ...]:
+        """The libraries that decide its numbers."""
+        return (("numpy", np.__version__), ("onnxruntime", onnxruntime.__version__))
+
+    @property
+    def dtype(self) -> str:
+        """The number format it computes in."""
+        return "float32"
+
+    def perform(self, orders: Sequence[Order], watch: Watch) -> list[Pixels]:
+        """Draw orders of one native size, task and step count."""
+        for position, order in enumerate(orders):
+            self._tell_unheard(order.recipe, watch, first=position == 0)
+        first = orders[0].recipe
+        strengths = [_strength(order.recipe) for order in orders]
+        if len(set(strengths)) > 1:
+            return [
+                self.perform([order], Watch(watch.tell, watch.token, watch.first + position))[0]
+                for position, order in enumerate(orders)
+            ]
+        steps = max(1, math.ceil((first.steps or 1) * strengths[0])) if strengths[0] else 0
+        start = _start(orders, 1 - strengths[0])
+        if not steps:
+            return [order.inputs[InputRole.INIT].copy() for order in orders]
+        condition = self._condition([order.recipe for order in orders])
+        guidance = np.array([order.recipe.guidance or 1.0 for order in orders], np.float32)
+
+        def denoise(z: Floats, time: float) -> Floats:
+            watch.token.check()
+            return self._guided(z, time, condition, guidance)
+
+        def report(step: int, of: int, clean: Floats) -> None:
+            _report(watch, step, of, clean)
+
+        drawn = sample(denoise, start, first.sampler or "euler", steps, report)
+        return [to_pixels(one) for one in drawn]
+
+    def close(self) -> None:
+        """Give the memory back."""
+        del self._denoiser, self._encoder
+
+    def _guided(
+        self, z: Floats, time: float, condition: dict[str, np.ndarray], guidance: Floats
+    ) -> Floats:
+        """Evaluate with and without the words, and lean towards the words by `guidance`."""
+        if (guidance == 1).all():
+            half = {name: values[: len(z)] for name, values in condition.items()}
+            return self._evaluate(z, time, half)
+        with_words, without = np.split(self._evaluate(np.concatenate([z, z]), time, condition), 2)
+        return without + guidance[:, None, None, None] * (with_words - without)
+
+    def _evaluate(self, z: Floats, time: float, condition: dict[str, np.ndarray]) -> Floats:
+        times = np.full(len(z), time, np.float32)
+        clean: Floats = self._denoiser.run(["clean"], {"z": z, "t": times, **condition})[0]
+        return clean
+
+    def _condition(self, recipes: Sequence[Recipe]) -> dict[str, np.ndarray]:
+        """Return the denoiser's other inputs: with the words, then without (or against) them."""
+        prompts = [spell_out(recipe.prompt) for recipe in recipes]
+        against = [spell_out(recipe.negative_prompt) for recipe in recipes]
+        texts: TextStates = self._encoder.encode([*prompts, *against])
+        styles = np.array([self._style(recipe) for recipe in recipes], np.int64)
+        return {
+            "text": texts.states,
+            "text_mask": texts.mask,
+            "pooled": texts.pooled,
+            "style": np.concatenate([styles, styles]),
+        }
+
+    def _style(self, recipe: Recipe) -> int:
+        """Return the index of a Recipe's style: as chosen, as its words say, else the first."""
+        chosen = recipe.extra("style")
+        if chosen is not None:
+            return self._styles.index(str(chosen))
+        words = set(recipe.prompt.lower().replace(",", " ").split())
+        return next(
+            (number for number, style in enumerate(self._styles) if style in words),
+            0,
+        )
+
+    def _tell_unheard(self, recipe: Recipe, watch: Watch, *, first: bool) -> None:
+        if not first:
+            return
+        prompt = spell_out(recipe.prompt)
+        if is_foreign(prompt):
+            watch.tell(
+                Notice("language", "Vellum understands English words; this prompt has few or none.")
+            )
+        rest = self._encoder.unheard(prompt)
+        if rest:
+            watch.tell(
+                Notice(
+                    "unheard", f"Vellum reads only the beginning; it did not read “…{rest[:80]}”."
+                )
+            )
+
+
+def load_model(installed: Installed, placement: Placement) -> LoadedModel:
+    """Load verified weights with as many threads as the placement gives."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = placement.threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    files = installed.files
+
+    def session(name: str) -> onnxruntime.InferenceSession:
+        return onnxruntime.InferenceSession(
+            str(files[name]), options, providers=["CPUExecutionProvider"]
+        )
+
+    encoder = TextEncoder(session(ENCODER), load_tokenizer(files[TOKENIZER]))
+    [style] = installed.card.capability.extras
+    styles = style.choices if style.kind == "choice" else ()
+    held = 4 * installed.card.bytes  # weights are stored in 8 and 16 bits and held in 32
+    return VellumModel(session(DENOISER), encoder, styles, held)
+
+
+def to_pixels(picture: Floats) -> Pixels:
+    """Return straight RGBA bytes of a premultiplied picture, 4 × N × N in [-1, 1]."""
+    unit = np.clip((picture.transpose(1, 2, 0) + 1) / 2, 0, 1)
+    alpha = unit[..., 3:]
+    colour = np.clip(unit[..., :3] / np.maximum(alpha, 1e-3), 0, 1)
+    cleaned = np.clip((alpha - _CLEAR) / (_SOLID - _CLEAR), 0, 1)
+    straight = np.concatenate([np.where(cleaned > 0, colour, 0), cleaned], axis=-1)
+    pixels: Pixels = np.rint(straight * 255).astype(np.uint8)
+    return pixels
+
+
+def from_pixels(pixels: Pixels) -> Floats:
+    """Return a premultiplied picture, 4 × N × N in [-1, 1], of straight RGBA bytes."""
+    unit = pixels.astype(np.float32) / 255
+    premultiplied = np.concatenate([unit[..., :3] * unit[..., 3:], unit[..., 3:]], axis=-1)
+    return (premultiplied * 2 - 1).transpose(2, 0, 1).astype(np.float32)
+
+
+def _strength(recipe: Recipe) -> float:
+    if recipe.task is not Task.IMAGE_TO_IMAGE:
+        return 1.0
+    init = recipe.input(InputRole.INIT)
+    return 1.0 if init is None or init.strength is None else init.strength
+
+
+def _start(orders: Sequence[Order], time: float) -> Start:
+    pixels = orders[0].recipe.native_size.width
+    noise = np.stack([draw_noise(order.recipe.seed, pixels) for order in orders])
+    if InputRole.INIT not in orders[0].inputs:
+        return Start(noise)
+    picture = np.stack([from_pixels(order.inputs[InputRole.INIT]) for order in orders])
+    if InputRole.MASK not in orders[0].inputs:
+        return Start(noise, picture, time)
+    masks = [order.inputs[InputRole.MASK][None, ..., 0] for order in orders]
+    kept: Floats = (1 - np.stack(masks) / 255).astype(np.float32)
+    return Start(noise, picture, time, kept)
+
+
+def _report(watch: Watch, step: int, steps: int, clean: Floats) -> None:
+    for position, picture in enumerate(clean):
+        index = watch.first + position
+        watch.tell(Step(index, "draw", step, steps))
+        if step % _PREVIEW_EVERY == 0 and step < steps:
+            pixels = to_pixels(picture)
+            watch.tell(Preview(index, pixels.shape[1], pixels.shape[0], pixels.tobytes()))

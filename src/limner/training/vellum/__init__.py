@@ -1,0 +1,1 @@
+"""How Vellum is made: corpus, training run, export, sheets, evaluation."""
