@@ -1,104 +1,109 @@
-"""all-MiniLM-L6-v2 in torch, with the 8-bit weights that ship: what training listens to.
+"""Builds the ONNX graph of all-MiniLM-L6-v2 with 8-bit weights.
 
 Reimers and Gurevych, Sentence-BERT, 2019; weights by sentence-transformers, Apache-2.0.
+Training reads captions with this graph, so words mean the same in training and product.
 """
 
-import math
+import json
 from pathlib import Path
 
-import torch.nn.functional as F  # noqa: N812 - the name every torch user reads
-from safetensors.torch import load_file
-from torch import Tensor, nn
+import numpy as np
+import onnx
+from onnx import TensorProto
+from safetensors.numpy import load_file
 
-_WIDTH, _HEADS, _LAYERS, _WORDS, _INNER = 384, 12, 6, 30522, 1536
+from limner.families.vellum.family import ENCODER, TOKENIZER
+from limner.training.vellum.graph import Array, Graph, rounded
+
+_WIDTH, _HEADS, _LAYERS, _DEPTH = 384, 12, 6, 32
 _EPSILON = 1e-12
 
 
-class Layer(nn.Module):
-    """One layer of BERT."""
+def build_text_encoder(source: Path, target: Path) -> None:
+    """Write encoder and tokenizer to `target` from the pinned package's model folder."""
+    target.mkdir(parents=True, exist_ok=True)
+    onnx.save(encoder(load_file(source / "model.fp16.safetensors")), target / ENCODER)
+    tokenizer = json.loads((source / "tokenizer.json").read_text("utf-8"))
+    tokenizer |= {"truncation": None, "padding": None}
+    (target / TOKENIZER).write_text(
+        json.dumps(tokenizer, ensure_ascii=False, separators=(",", ":")), "utf-8"
+    )
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.query, self.key, self.value, self.mix = (nn.Linear(_WIDTH, _WIDTH) for _ in range(4))
-        self.up, self.down = nn.Linear(_WIDTH, _INNER), nn.Linear(_INNER, _WIDTH)
-        self.after_mix, self.after_down = (nn.LayerNorm(_WIDTH, _EPSILON) for _ in range(2))
 
-    def forward(self, x: Tensor, bias: Tensor) -> Tensor:
-        """Map B × T × 384 to the same shape; `bias` (B × 1 × 1 × T) hides padding."""
-        batch, tokens, _ = x.shape
-        query, key, value = (
-            part(x).view(batch, tokens, _HEADS, -1).transpose(1, 2)
-            for part in (self.query, self.key, self.value)
+def encoder(weights: dict[str, Array]) -> onnx.ModelProto:
+    """Return the model: ids B × T, mask B × T → states B × T × 384, pooled B × 384."""
+    return _Encoder(weights).model()
+
+
+class _Encoder:
+    def __init__(self, weights: dict[str, Array]) -> None:
+        self._weights = weights
+        self._graph = Graph()
+
+    def model(self) -> onnx.ModelProto:
+        graph, batch, length = self._graph, "batch", "length"
+        x = self._embedded()
+        seen = graph.op("Unsqueeze", "mask", graph.whole(1, 2))
+        bias = graph.op("Mul", graph.op("Sub", seen, graph.number(1)), graph.number(1e4))
+        for layer in range(_LAYERS):
+            x = self._layer(x, bias, f"encoder.layer.{layer}.")
+        graph.op("Identity", x, result="states")
+        counted = graph.op("Mul", x, graph.op("Unsqueeze", "mask", graph.whole(2)))
+        total = graph.op("ReduceSum", counted, graph.whole(1), keepdims=0)
+        count = graph.op("ReduceSum", "mask", graph.whole(1), keepdims=1)
+        graph.op("Div", total, count, result="pooled")
+        return graph.model(
+            "minilm",
+            {
+                "ids": (TensorProto.INT64, (batch, length)),
+                "mask": (TensorProto.FLOAT, (batch, length)),
+            },
+            {"states": (batch, length, _WIDTH), "pooled": (batch, _WIDTH)},
         )
-        scores = query @ key.transpose(-1, -2) / math.sqrt(_WIDTH // _HEADS) + bias
-        mixed = (scores.softmax(-1) @ value).transpose(1, 2).reshape(batch, tokens, _WIDTH)
-        x = self.after_mix(x + self.mix(mixed))
-        fed: Tensor = self.after_down(x + self.down(F.gelu(self.up(x))))
-        return fed
 
+    def _embedded(self) -> str:
+        graph = self._graph
+        rows, scale = rounded(self._weights["embeddings.word_embeddings.weight"])
+        taken = graph.op("Gather", graph.constant("words", rows), "ids")
+        scales = graph.op("Gather", graph.constant("word_scales", scale), "ids")
+        words = graph.op("Mul", graph.op("Cast", taken, to=TensorProto.FLOAT), scales)
+        length = graph.op("Shape", "ids", start=1, end=2)
+        table = self._stored("embeddings.position_embeddings.weight")
+        places = graph.op("Slice", table, graph.whole(0), length)
+        kinds = self._stored("embeddings.token_type_embeddings.weight")
+        kind = graph.op("Gather", kinds, graph.constant("first", np.array(0)))
+        x = graph.op("Add", graph.op("Add", words, places), kind)
+        return self._normed(x, "embeddings.LayerNorm")
 
-class MiniLM(nn.Module):
-    """Token ids to contextual states."""
+    def _layer(self, x: str, bias: str, name: str) -> str:
+        graph = self._graph
+        query, key, value = (
+            self._heads(self._linear(x, f"{name}attention.self.{part}"))
+            for part in ("query", "key", "value")
+        )
+        turned = graph.op("Transpose", key, perm=[0, 1, 3, 2])
+        scores = graph.op("Div", graph.op("MatMul", query, turned), graph.number(_DEPTH**0.5))
+        shares = graph.op("Softmax", graph.op("Add", scores, bias), axis=-1)
+        mixed = graph.op("Transpose", graph.op("MatMul", shares, value), perm=[0, 2, 1, 3])
+        flat = graph.op("Reshape", mixed, graph.whole(0, 0, _WIDTH))
+        attended = self._linear(flat, f"{name}attention.output.dense")
+        x = self._normed(graph.op("Add", x, attended), f"{name}attention.output.LayerNorm")
+        inner = graph.gelu(self._linear(x, f"{name}intermediate.dense"))
+        outer = self._linear(inner, f"{name}output.dense")
+        return self._normed(graph.op("Add", x, outer), f"{name}output.LayerNorm")
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.words = nn.Embedding(_WORDS, _WIDTH)
-        self.places = nn.Embedding(512, _WIDTH)
-        self.kinds = nn.Embedding(2, _WIDTH)
-        self.norm = nn.LayerNorm(_WIDTH, _EPSILON)
-        self.layers = nn.ModuleList(Layer() for _ in range(_LAYERS))
+    def _heads(self, x: str) -> str:
+        split = self._graph.op("Reshape", x, self._graph.whole(0, 0, _HEADS, _DEPTH))
+        return self._graph.op("Transpose", split, perm=[0, 2, 1, 3])
 
-    def forward(self, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Return states B × T × 384 and their mean B × 384, of ids and mask B × T."""
-        x = self.norm(self.words(ids) + self.places.weight[: ids.shape[1]] + self.kinds.weight[0])
-        bias = ((mask - 1) * 1e4)[:, None, None]
-        for layer in self.layers:
-            x = layer(x, bias)
-        return x, (x * mask[..., None]).sum(1) / mask.sum(1, keepdim=True)
+    def _linear(self, x: str, name: str) -> str:
+        matrix = self._graph.small(f"{name}.weight", self._weights[f"{name}.weight"])
+        product = self._graph.op("MatMul", x, matrix)
+        return self._graph.op("Add", product, self._stored(f"{name}.bias"))
 
+    def _normed(self, x: str, name: str) -> str:
+        scale, shift = self._stored(f"{name}.weight"), self._stored(f"{name}.bias")
+        return self._graph.op("LayerNormalization", x, scale, shift, axis=-1, epsilon=_EPSILON)
 
-def load_minilm(weights: Path) -> MiniLM:
-    """Return MiniLM from the safetensors of the pinned package, rounded as it ships."""
-    found = load_file(weights)
-    state: dict[str, Tensor] = {}
-    for name, value in found.items():
-        ours = _our_name(name)
-        if ours and value.is_floating_point():
-            full = value.float()
-            rounds = full.ndim == 2 and not ours.startswith("kinds")
-            state[ours] = in_eight_bits(full) if rounds else full
-    model = MiniLM()
-    model.load_state_dict(state)
-    return model.eval().requires_grad_(False)
-
-
-def in_eight_bits(matrix: Tensor) -> Tensor:
-    """Round a matrix to 8 bits with one scale per row; the result is float32 again."""
-    scale = (matrix.abs().amax(1, keepdim=True) / 127).clamp_min(1e-12)
-    return (matrix / scale).round().clamp(-127, 127) * scale
-
-
-_NAMES = {
-    "embeddings.word_embeddings": "words",
-    "embeddings.position_embeddings": "places",
-    "embeddings.token_type_embeddings": "kinds",
-    "embeddings.LayerNorm": "norm",
-    "attention.self.query": "query",
-    "attention.self.key": "key",
-    "attention.self.value": "value",
-    "attention.output.dense": "mix",
-    "attention.output.LayerNorm": "after_mix",
-    "intermediate.dense": "up",
-    "output.dense": "down",
-    "output.LayerNorm": "after_down",
-}
-
-
-def _our_name(name: str) -> str:
-    """Return our name of a BERT parameter, or an empty text for one that is not used."""
-    path, _, kind = name.removeprefix("bert.").rpartition(".")
-    layer = ""
-    if path.startswith("encoder.layer."):
-        number, _, path = path.removeprefix("encoder.layer.").partition(".")
-        layer = f"layers.{number}."
-    return f"{layer}{_NAMES[path]}.{kind}" if path in _NAMES else ""
+    def _stored(self, name: str) -> str:
+        return self._graph.half(name, self._weights[name])
