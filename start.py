@@ -1,7 +1,7 @@
 """Set Limner up from nothing but Python, then draw or test.
 
-    python3 start.py draw "a red fox"     a picture in this folder
-    python3 start.py test                 every check and test
+python3 start.py draw "a red fox"     a picture in this folder
+python3 start.py test                 every check and test
 """
 
 import os
