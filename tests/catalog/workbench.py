@@ -69,7 +69,7 @@ def make_card(name: str, *files: WeightFile, commercial: bool = True) -> ModelCa
 HUB = HubSource(repository="someone/brush", revision="abc123", path="weights/brush.onnx")
 HUB_PATH = "/someone/brush/resolve/abc123/weights/brush.onnx"
 WHEEL = WheelSource(package="brush-weights", version="1.2.0", member="brush_weights/brush.onnx")
-NPM = NpmSource(package="@some/brush", version="2.0.1", member="package/models/brush.onnx")
+NPM = NpmSource(package="@some/brush", version="2.0.1", member="models/brush.onnx")
 
 
 @dataclass

