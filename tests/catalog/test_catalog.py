@@ -75,7 +75,7 @@ def test_a_model_is_found_by_name(home: Path) -> None:
     assert catalog_of(home, PAIR, CARD).find("brush-small") is CARD
 
 
-@pytest.mark.parametrize("name", ["brush-smal", "Brush-Small", "brushsmall"])
+@pytest.mark.parametrize("name", ["brush-smalll", "Brush-Small", "brushsmall"])
 def test_a_name_nearly_right_is_suggested(home: Path, name: str) -> None:
     with pytest.raises(ModelNotFound, match=r"Did you mean brush-small.*limner models list"):
         catalog_of(home, CARD).find(name)
