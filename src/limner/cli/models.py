@@ -1,0 +1,230 @@
+"""The commands on models: which there are, what they may be used for, fetching them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from limner.cli.command import Options, Scripted, command
+from limner.cli.output import output_of
+from limner.cli.screen import Screen
+from limner.cli.stopping import stopping
+from limner.cli.work import complete_model
+from limner.domain.errors import ModelUnavailable, WeightsRejected
+
+if TYPE_CHECKING:
+    from limner.catalog.catalog import Catalog
+    from limner.catalog.shelf import Verdict
+    from limner.domain.capability import Capability
+    from limner.domain.card import ModelCard
+
+
+@dataclass(frozen=True, kw_only=True)
+class Named(Scripted):
+    """Options of commands on one model."""
+
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME", help="A name of models list.", autocompletion=complete_model
+        ),
+    ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pull(Named):
+    """Options of `models pull`."""
+
+    again: Annotated[
+        bool,
+        typer.Option(
+            "--again", metavar="", help="Replace files here that are not what they should be."
+        ),
+    ] = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verify(Scripted):
+    """Options of `models verify`."""
+
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[NAME...]",
+            help="Names of models list; left out: all that are here.",
+            autocompletion=complete_model,
+            show_default=False,
+        ),
+    ] = None
+
+
+def _catalog(asked: Options) -> "Catalog":
+    from limner.app import wiring
+    from limner.app.settings import read_settings
+
+    return wiring.open_models(read_settings(asked.home)).catalog
+
+
+def list_models(asked: Scripted) -> None:
+    """List every model: what it does, whether it is here, what it may be used for."""
+    output = output_of(asked)
+    catalog = _catalog(asked)
+    entries = [_entry(catalog, card) for card in catalog.cards()]
+    if asked.json:
+        for entry in entries:
+            output.record(entry)
+        return
+    rows = [
+        (
+            str(entry["name"]) + (" (demo)" if entry["status"] == "demo" else ""),
+            str(entry["state"]),
+            f"{card.bytes / 1e6:.1f} MB",
+            card.licence.spdx,
+            "yes" if card.licence.commercial else "no",
+            ", ".join(one.task.value for one in card.capability.tasks),
+        )
+        for entry, card in zip(entries, catalog.cards(), strict=True)
+    ]
+    output.table(("name", "state", "size", "licence", "commercial use", "does"), rows)
+
+
+def show(asked: Named) -> None:
+    """Show what a model can do, its licence and its files."""
+    output = output_of(asked)
+    catalog = _catalog(asked)
+    card = catalog.find(asked.name)
+    if asked.json:
+        output.record({**_entry(catalog, card), "card": card.model_dump(mode="json")})
+        return
+    output.table((card.name, card.title), list(_facts(catalog, card)))
+    output.table(
+        ("file", "size", "sha256"),
+        [(file.name, f"{file.bytes / 1e6:.1f} MB", file.sha256) for file in card.files],
+    )
+
+
+def pull(asked: Pull) -> None:
+    """Fetch the weights of a model, checked against their pinned sha256."""
+    output = output_of(asked)
+    catalog = _catalog(asked)
+    card = catalog.find(asked.name)
+    with Screen(output) as screen, stopping(screen.say) as token:
+        catalog.pull(card, screen.tell, token, again=asked.again)
+    if asked.json:
+        output.record(_entry(catalog, card))
+    else:
+        output.line(f"{card.name} is here, {card.bytes / 1e6:.1f} MB.")
+
+
+def verify(asked: Verify) -> None:
+    """Read every byte of the weights and compare their sha256 with the pinned one."""
+    output = output_of(asked)
+    catalog = _catalog(asked)
+    cards = (
+        [catalog.find(name) for name in asked.names]
+        if asked.names
+        else [card for card in catalog.cards() if catalog.status(card) != "can be pulled"]
+    )
+    worst = 0
+    rows = []
+    for card in cards:
+        for verdict in catalog.verify(card):
+            worst = max(worst, _exit_status(verdict))
+            entry = {
+                "model": card.name,
+                "file": verdict.file.name,
+                "state": verdict.state.value,
+                "path": str(verdict.path) if verdict.path else None,
+                "sha256": verdict.sha256,
+            }
+            rows.append((card.name, verdict.file.name, verdict.state.value, entry["path"] or ""))
+            if asked.json:
+                output.record(entry)
+    if not asked.json:
+        output.table(("model", "file", "state", "path"), rows)
+    if worst:
+        raise typer.Exit(worst)
+
+
+def remove(asked: Named) -> None:
+    """Delete the pulled weights of a model."""
+    output = output_of(asked)
+    catalog = _catalog(asked)
+    card = catalog.find(asked.name)
+    catalog.remove(card)
+    if asked.json:
+        output.record(_entry(catalog, card))
+    else:
+        output.line(f"{card.name} is removed.")
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add these commands to the program."""
+    group = typer.Typer(
+        help="What can draw: list, show, pull, verify, remove.", no_args_is_help=True
+    )
+    command(group, Scripted, "limner models list", name="list")(list_models)
+    command(group, Named, "limner models show vellum")(show)
+    command(group, Pull, "limner models pull migan")(pull)
+    command(group, Verify, "limner models verify", "limner models verify vellum")(verify)
+    command(group, Named, "limner models remove migan")(remove)
+    app.add_typer(group, name="models")
+
+
+def _entry(catalog: "Catalog", card: "ModelCard") -> dict[str, object]:
+    return {
+        "name": card.name,
+        "title": card.title,
+        "tasks": [one.task.value for one in card.capability.tasks],
+        "status": card.status.value,
+        "state": catalog.status(card).value,
+        "bytes": card.bytes,
+        "licence": card.licence.spdx,
+        "commercial": card.licence.commercial,
+        "weights": card.weights_digest,
+    }
+
+
+def _facts(catalog: "Catalog", card: "ModelCard") -> Iterator[tuple[str, str]]:
+    licence = card.licence
+    yield "about", card.summary
+    yield "state", f"{catalog.status(card).value}, {card.status.value}"
+    yield "licence", f"{licence.spdx}; commercial use {'yes' if licence.commercial else 'no'}"
+    yield "by", f"{licence.attribution} {licence.url}"
+    yield "home", card.homepage
+    yield "does", ", ".join(one.task.value for one in card.capability.tasks)
+    yield from _abilities(card.capability)
+
+
+def _abilities(capability: "Capability") -> Iterator[tuple[str, str]]:
+    if capability.sizes.native:
+        yield "draws at", ", ".join(str(size) for size in capability.sizes.native)
+    if capability.sizes.default:
+        yield "size", f"{capability.sizes.default} if left out"
+    for name, allowed in (
+        ("steps", capability.steps),
+        ("guidance", capability.guidance),
+        ("strength", capability.strength),
+    ):
+        if allowed:
+            yield name, f"{allowed.low:g} to {allowed.high:g}, {allowed.default:g} if left out"
+    if capability.samplers:
+        yield "sampler", ", ".join(capability.samplers)
+    for extra in capability.extras:
+        values = (
+            ", ".join(extra.choices)
+            if extra.kind == "choice"
+            else f"{extra.low:g} to {extra.high:g}"
+        )
+        yield extra.name, f"{extra.summary} {values}"
+
+
+def _exit_status(verdict: "Verdict") -> int:
+    """Return the exit status that the state of one file asks for."""
+    statuses = {
+        "good": 0,
+        "missing": ModelUnavailable.exit_status,
+        "differs": WeightsRejected.exit_status,
+    }
+    return statuses[verdict.state.value]

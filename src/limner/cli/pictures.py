@@ -1,0 +1,240 @@
+"""The commands that make pictures: generate, edit, erase, upscale, cutout."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from limner.cli.command import command
+from limner.cli.production import produce_table
+from limner.cli.work import Finishing, at_work
+from limner.domain.errors import InvalidOption, InvalidPrompt
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drawing(Finishing):
+    """Options of commands that draw by words."""
+
+    seed: Annotated[
+        int | None,
+        typer.Option("--seed", metavar="N", help="Same seed, same picture. Left out: a new one."),
+    ] = None
+    size: Annotated[
+        str | None,
+        typer.Option(
+            "--size",
+            "-s",
+            metavar="WxH",
+            help="Width and height in pixels, like 512x512. Above what the model draws by itself, "
+            "the picture is enlarged.",
+        ),
+    ] = None
+    style: Annotated[
+        str | None, typer.Option(metavar="S", help="A style of the model's; see models show.")
+    ] = None
+    negative: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="What the picture should not show.")
+    ] = None
+    transparent: Annotated[
+        bool | None,
+        typer.Option("--transparent/--opaque", metavar="", help="With or without a background."),
+    ] = None
+    steps: Annotated[
+        int | None, typer.Option(metavar="N", help="How often the model goes over the picture.")
+    ] = None
+    guidance: Annotated[
+        float | None, typer.Option(metavar="N", help="How closely the words are followed.")
+    ] = None
+    sampler: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The algorithm that draws.")
+    ] = None
+
+    def options(self) -> dict[str, object]:
+        """These options as the app room names them."""
+        return {
+            "model": self.model,
+            "seed": self.seed,
+            "size": self.size,
+            "style": self.style,
+            "negative_prompt": self.negative,
+            "transparent": self.transparent,
+            "steps": self.steps,
+            "guidance": self.guidance,
+            "sampler": self.sampler,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Generate(Drawing):
+    """Options of `generate`."""
+
+    prompt: Annotated[
+        list[str] | None, typer.Argument(metavar="PROMPT", help="What to draw.", show_default=False)
+    ] = None
+    count: Annotated[
+        int,
+        typer.Option("--count", "-n", metavar="N", help="How many pictures, with rising seeds."),
+    ] = 1
+    table: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            metavar="PROMPTS.CSV",
+            help="Draw every row of a table with a column “prompt”. Run it again to go on where "
+            "it stopped.",
+        ),
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Edit(Drawing):
+    """Options of `edit`."""
+
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The picture to start from.")]
+    prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="What it should become.")]
+    mask: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Redraw only where this picture is white."),
+    ] = None
+    strength: Annotated[
+        float | None,
+        typer.Option(metavar="0..1", help="From 0 (keep the picture) to 1 (draw it anew)."),
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Erase(Finishing):
+    """Options of `erase`."""
+
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The picture.")]
+    mask: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="A picture of the same size: white = erase."),
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Upscale(Finishing):
+    """Options of `upscale`."""
+
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The picture.")]
+    size: Annotated[
+        str | None,
+        typer.Option("--size", "-s", metavar="WxH", help="The size to reach; left out: 4 times."),
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cutout(Finishing):
+    """Options of `cutout`."""
+
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The picture.")]
+
+
+def generate(asked: Generate) -> None:
+    """Draw a picture from words."""
+    prompt = " ".join(asked.prompt or ())
+    if asked.table is not None:
+        if prompt:
+            raise InvalidOption("Give either a prompt or --from with a table, not both.")
+        produce_table(asked.table, asked, asked.options(), asked.count)
+        return
+    if not prompt.strip():
+        raise InvalidPrompt("Say what to draw, for example: limner generate “a red fox”.")
+    from limner.app.drafts import make_draft
+    from limner.app.files import file_stem
+
+    with at_work(asked, asked.count) as work:
+        draft = make_draft({**asked.options(), "prompt": prompt, "format": work.target.format})
+        work.check_target()
+        for made in work.desk.draw(draft, asked.count, work.progress):
+            work.write(made, f"{file_stem(prompt)}-{made.recipe.seed}")
+
+
+def edit(asked: Edit) -> None:
+    """Change a picture by words, all of it or where a mask is white."""
+    with at_work(asked) as work:
+        work.check_target()
+        made = work.desk.edit(
+            asked.file,
+            asked.prompt,
+            mask=asked.mask,
+            strength=asked.strength,
+            progress=work.progress,
+            **asked.options(),
+            format=work.target.format,
+        )
+        work.write(made, f"{asked.file.stem}-edited")
+
+
+def erase(asked: Erase) -> None:
+    """Take something out of a picture and fill the place."""
+    if asked.mask is None:
+        raise InvalidOption(
+            "Say what to erase with --mask: a picture of the same size, white where something is "
+            "to go and black elsewhere."
+        )
+    with at_work(asked) as work:
+        work.check_target()
+        made = work.desk.erase(
+            asked.file,
+            asked.mask,
+            progress=work.progress,
+            model=asked.model,
+            format=work.target.format,
+        )
+        work.write(made, f"{asked.file.stem}-erased")
+
+
+def upscale(asked: Upscale) -> None:
+    """Make a picture larger, with new detail."""
+    with at_work(asked) as work:
+        work.check_target()
+        made = work.desk.upscale(
+            asked.file,
+            size=asked.size,
+            progress=work.progress,
+            model=asked.model,
+            format=work.target.format,
+        )
+        work.write(made, f"{asked.file.stem}-upscaled")
+
+
+def cutout(asked: Cutout) -> None:
+    """Cut the main thing out of a picture; the rest becomes transparent."""
+    with at_work(asked) as work:
+        work.check_target()
+        made = work.desk.cutout(
+            asked.file,
+            progress=work.progress,
+            model=asked.model,
+            format=work.target.format,
+        )
+        work.write(made, f"{asked.file.stem}-cutout")
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add these commands to the program."""
+    command(
+        app,
+        Generate,
+        'limner generate "a red fox"',
+        'limner generate "a rocket, flat" --count 4 --size 512x512 --out rockets/',
+        'limner generate "a cactus" --style sticker --seed 7 --out cactus.svg',
+        "limner generate --from prompts.csv --out products/",
+    )(generate)
+    command(
+        app,
+        Edit,
+        'limner edit fox.png "a blue fox" --strength 0.6',
+        'limner edit room.png "a cactus" --mask corner.png',
+    )(edit)
+    command(app, Erase, "limner erase photo.jpg --mask stranger.png --out clean.png")(erase)
+    command(
+        app,
+        Upscale,
+        "limner upscale fox.png",
+        "limner upscale fox.png --size 2000x2000 --out poster.png",
+    )(upscale)
+    command(app, Cutout, "limner cutout photo.jpg --out thing.png")(cutout)
