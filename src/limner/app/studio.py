@@ -237,7 +237,9 @@ def _tell_enlarging(recipe: Recipe, tell: Callable[[Happening], None]) -> None:
 
 
 def init_input(asset: Asset, strength: float | None = None) -> RecipeInput:
-    """Return an asset as the picture to start from."""
+    """Return an asset as the picture to start from; raise InvalidOption beyond 0 to 1."""
+    if strength is not None and not 0 <= strength <= 1:
+        raise InvalidOption(f"strength must be 0 to 1, not {strength:g}.")
     return RecipeInput(asset=asset.id, role=InputRole.INIT, strength=strength)
 
 
