@@ -16,7 +16,7 @@ from limner.domain.asset import Asset
 from limner.domain.workspace import LOCAL_WORKSPACE
 from limner.store.library import Library
 
-from ..fakes import FakeEngine, fake_desk, fake_models
+from tests.fakes import FakeEngine, fake_desk, fake_models
 
 
 @dataclass(frozen=True)

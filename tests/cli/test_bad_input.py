@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from ..fakes import FakeEngine
+from tests.fakes import FakeEngine
 from .conftest import Limner, assets_in, opened, photo
 
 TEXTS = [

@@ -6,7 +6,7 @@ import pytest
 
 from limner.domain.recipe import FileFormat, InputRole, Size, Task
 
-from ..fakes import NATIVE, FakeEngine
+from tests.fakes import NATIVE, FakeEngine
 from .conftest import Limner, assets_in, opened, photo
 
 FIELDS = [
