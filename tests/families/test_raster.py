@@ -98,6 +98,38 @@ def test_fit_keeps_at_least_one_pixel_of_an_extreme_shape() -> None:
     assert fitted[..., 3].any()
 
 
+def test_bleed_continues_visible_colours_and_keeps_alpha() -> None:
+    pixels = plain(21, 13, 0, 255, 0, 0)
+    pixels[4:9, 7:12] = (200, 10, 30, 255)
+    filled = raster.bleed(pixels)
+    assert np.array_equal(filled[..., 3], pixels[..., 3])
+    assert np.abs(filled[..., :3].astype(int) - (200, 10, 30)).max() <= 1
+
+
+def test_bleed_leaves_what_is_well_visible() -> None:
+    pixels = noise(15, 9)
+    pixels[..., 3] |= 64
+    assert np.array_equal(raster.bleed(pixels), pixels)
+
+
+def test_bleed_of_nothing_is_nothing() -> None:
+    assert not raster.bleed(plain(5, 3, 9, 9, 9, 0))[..., :3].any()
+
+
+def test_bleed_takes_the_nearer_colour() -> None:
+    pixels = plain(32, 1, 0, 0, 0, 0)
+    pixels[0, 0], pixels[0, 31] = (255, 0, 0, 255), (0, 0, 255, 255)
+    filled = raster.bleed(pixels)
+    assert filled[0, 3, 0] > filled[0, 3, 2]
+    assert filled[0, 28, 2] > filled[0, 28, 0]
+
+
+def test_region_is_what_is_white() -> None:
+    mask = plain(3, 1, 0, 0, 0, 255)
+    mask[0, 1], mask[0, 2] = 127, 128
+    assert raster.region(mask).tolist() == [[False, False, True]]
+
+
 def test_pixel_digest_is_the_documented_one() -> None:
     pixels = noise(3, 2)
     pixels[..., 3] |= 1

@@ -3,11 +3,18 @@
 from pathlib import Path
 
 import onnxruntime
-from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidGraph, InvalidProtobuf
+from onnxruntime.capi import onnxruntime_pybind11_state as states
 
 from limner.domain.errors import WeightsRejected
 
 _ERRORS_ONLY = 3
+_NO_NETWORK = (
+    states.Fail,
+    states.InvalidArgument,
+    states.InvalidGraph,
+    states.InvalidProtobuf,
+    states.NotImplemented,
+)
 
 
 def open_session(weights: Path, threads: int) -> onnxruntime.InferenceSession:
@@ -24,7 +31,7 @@ def open_session(weights: Path, threads: int) -> onnxruntime.InferenceSession:
         return onnxruntime.InferenceSession(
             str(weights), options, providers=["CPUExecutionProvider"]
         )
-    except (Fail, InvalidGraph, InvalidProtobuf) as error:
+    except _NO_NETWORK as error:
         raise WeightsRejected(
             f"{weights.name} is not a network that ONNX Runtime can read. Pull it again."
         ) from error

@@ -43,11 +43,12 @@ def _product(layers: list[list[str]], kind: str, key: str) -> int:
         for word in layer:
             if layer[0] == kind and word.startswith(key):
                 product *= _number(word.removeprefix(key))
-    return round(min(product, 1_000))
+    return round(min(product, 1_000.0))
 
 
 def _number(text: str) -> float:
     try:
-        return float(text)
+        value = float(text)
     except ValueError:
         return 0.0
+    return value if 0 < value < 100 else 0.0
