@@ -1,5 +1,6 @@
 """Drafts from loose options: keyword arguments, command-line options, rows of a table."""
 
+import unicodedata
 from collections.abc import Mapping
 
 from pydantic import ValidationError
@@ -24,7 +25,8 @@ def make_draft(options: Mapping[str, object]) -> Draft:
         fields["size"] = Size.parse(str(fields["size"]))
     if isinstance(fields.get("format"), str):
         fields["format"] = read_format(str(fields["format"]))
-    _check_text(str(fields.get("prompt", "")))
+    for name in ("prompt", "negative_prompt"):
+        _check_text(str(fields.get(name, "")))
     try:
         return Draft.model_validate(fields)
     except ValidationError as error:
@@ -45,6 +47,9 @@ def read_format(text: str) -> FileFormat:
         raise InvalidOption(f"“{text}” is no format. Choose from: {listed}.") from None
 
 
-def _check_text(prompt: str) -> None:
-    if any(ord(letter) < 32 and letter not in "\t\n\r" for letter in prompt):
-        raise InvalidPrompt("The prompt holds control characters. Write it as plain words.")
+def _check_text(text: str) -> None:
+    """Refuse control characters, and the halves that a broken byte of a command line becomes."""
+    if any(unicodedata.category(one) in ("Cc", "Cs") and one not in "\t\n\r" for one in text):
+        raise InvalidPrompt(
+            "The prompt holds control characters or broken ones. Write it as plain words."
+        )
