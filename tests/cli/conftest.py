@@ -15,7 +15,6 @@ from limner.cli.main import run
 from limner.domain.asset import Asset
 from limner.domain.workspace import LOCAL_WORKSPACE
 from limner.store.library import Library
-
 from tests.fakes import FakeEngine, fake_desk, fake_models
 
 

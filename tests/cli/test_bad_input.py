@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from tests.fakes import FakeEngine
+
 from .conftest import Limner, assets_in, opened, photo
 
 TEXTS = [
@@ -42,6 +43,9 @@ def test_any_script_is_a_prompt(limner: Limner, folder: Path, prompt: str) -> No
         (("generate", "  \n "), 2, "invalid_prompt", "fox"),
         (("generate", "x" * 10_000), 2, "invalid_prompt", "10,000"),
         (("generate", "fox\x1b]0;owned\x07"), 2, "invalid_prompt", "control"),
+        (("generate", "fox\x9b31m"), 2, "invalid_prompt", "control"),
+        (("generate", "fo\udcff"), 2, "invalid_prompt", "broken"),
+        (("generate", "fox", "--negative", "a\x1bb"), 2, "invalid_prompt", "control"),
         (("generate", "fox", "--negative", "y" * 10_000), 2, "invalid_prompt", "10,000"),
         (("generate", "fox", "--size", "0x0"), 2, "invalid_size", "512x512"),
         (("generate", "fox", "--size", "large"), 2, "invalid_size", "512x512"),

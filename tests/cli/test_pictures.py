@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from limner.domain.recipe import FileFormat, InputRole, Size, Task
-
 from tests.fakes import NATIVE, FakeEngine
+
 from .conftest import Limner, assets_in, opened, photo
 
 FIELDS = [
