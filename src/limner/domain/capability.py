@@ -182,14 +182,16 @@ class Capability(Frozen):
         for role in given:
             if role not in allowed or given.count(role) > 1:
                 raise InvalidRequest(f"{draft.task.value} takes no (second) {role.value} picture.")
-        return tuple(self._with_strength(item) for item in draft.inputs)
+        return tuple(self._with_strength(item, draft.task) for item in draft.inputs)
 
-    def _with_strength(self, item: RecipeInput) -> RecipeInput:
-        if item.role is not InputRole.INIT:
-            return item
-        if self.strength is None:
+    def _with_strength(self, item: RecipeInput, task: Task) -> RecipeInput:
+        whole = task is Task.IMAGE_TO_IMAGE and item.role is InputRole.INIT
+        if self.strength is None or not whole:
             if item.strength is not None:
-                raise InvalidOption("This model has no strength to set.")
+                raise InvalidOption(
+                    "There is no strength to set here: it is for redrawing a whole picture, by a "
+                    "model that can."
+                )
             return item
         strength = self.strength.default if item.strength is None else item.strength
         if not self.strength.low <= strength <= self.strength.high:
@@ -200,15 +202,12 @@ class Capability(Frozen):
         return item.model_copy(update={"strength": strength})
 
     def _check_words(self, draft: Draft) -> None:
-        for name, text in (("prompt", draft.prompt), ("negative prompt", draft.negative_prompt)):
-            if len(text) > PROMPT_LIMIT:
-                raise InvalidPrompt(
-                    f"The {name} has {len(text):,} characters; the most is {PROMPT_LIMIT:,}. "
-                    "Shorten it to what the picture should show."
-                )
-        needs_words = draft.task in (Task.TEXT_TO_IMAGE, Task.IMAGE_TO_IMAGE, Task.INPAINT)
-        if needs_words and not draft.prompt.strip():
+        check_words("prompt", draft.prompt)
+        check_words("negative prompt", draft.negative_prompt)
+        if draft.task.takes_words and not draft.prompt.strip():
             raise InvalidPrompt("The prompt is empty. Say what to draw, for example “a red fox”.")
+        if draft.prompt.strip() and not draft.task.takes_words:
+            raise InvalidOption(f"{draft.task.value} takes no prompt. Leave it out.")
         if draft.negative_prompt.strip() and not self.negative_prompt:
             raise InvalidOption("This model does not take negative words.")
 
@@ -223,12 +222,36 @@ class Capability(Frozen):
         return tuple(sorted((name, value) for name, value in chosen if value is not None))
 
 
+def check_words(name: str, text: str) -> None:
+    """Raise InvalidPrompt for words too long for any model, or that no file could hold."""
+    if len(text) > PROMPT_LIMIT:
+        raise InvalidPrompt(
+            f"The {name} has {len(text):,} characters; the most is {PROMPT_LIMIT:,}. "
+            "Shorten it to what the picture should show."
+        )
+    if not is_readable(text):
+        raise InvalidPrompt(
+            f"The {name} holds control characters or is not valid text. Write it as plain words."
+        )
+
+
+def is_readable(text: str) -> bool:
+    """Whether a text can be written to any file.
+
+    Control characters cannot, nor can the lone surrogates that Python makes of broken bytes.
+    """
+    return not any(
+        (letter < " " and letter not in "\t\n\r") or "\ud800" <= letter <= "\udfff"
+        for letter in text
+    )
+
+
 def _extra(spec: ChoiceExtra | NumberExtra, value: Extra | None) -> Extra | None:
     if value is None:
         return spec.default
     if isinstance(spec, ChoiceExtra):
         return _one_of(spec.name, str(value), spec.choices)
-    if isinstance(value, str) or not spec.low <= value <= spec.high:
+    if isinstance(value, str | bool) or not spec.low <= value <= spec.high:
         raise InvalidOption(f"{spec.name} must be {spec.low:g} to {spec.high:g}, not {value}.")
     return value
 

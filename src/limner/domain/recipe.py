@@ -2,7 +2,6 @@
 
 import re
 from enum import StrEnum
-from functools import cached_property
 from typing import Annotated, Self, TypeAlias
 
 from pydantic import AfterValidator, Field, StringConstraints
@@ -28,6 +27,11 @@ class Task(StrEnum):
     ERASE = "erase"
     UPSCALE = "upscale"
     CUTOUT = "cutout"
+
+    @property
+    def takes_words(self) -> bool:
+        """Whether a prompt says what to draw."""
+        return self in (Task.TEXT_TO_IMAGE, Task.IMAGE_TO_IMAGE, Task.INPAINT)
 
 
 class InputRole(StrEnum):
@@ -80,6 +84,14 @@ class Size(Frozen):
     def pixels(self) -> int:
         """Width times height."""
         return self.width * self.height
+
+    def fitted(self, into: Self) -> Self:
+        """Return the largest size of this shape that lies inside another."""
+        scale = min(into.width / self.width, into.height / self.height)
+        return type(self)(
+            width=min(into.width, max(1, round(self.width * scale))),
+            height=min(into.height, max(1, round(self.height * scale))),
+        )
 
 
 class ModelRef(Frozen):
@@ -162,7 +174,7 @@ class Recipe(Frozen):
     upscaler: ModelRef | None = None
     extras: Extras = ()
 
-    @cached_property
+    @property
     def digest(self) -> str:
         """The sha256 of the canonical JSON of this Recipe."""
         return digest(self.model_dump(mode="json"))

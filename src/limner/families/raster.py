@@ -57,12 +57,7 @@ def fit(pixels: Pixels, size: Size) -> Pixels:
 
     The rest is transparent if anything in the picture is, else the median colour of its border.
     """
-    height, width = pixels.shape[:2]
-    scale = min(size.width / width, size.height / height)
-    inner = Size(
-        width=min(size.width, max(1, round(width * scale))),
-        height=min(size.height, max(1, round(height * scale))),
-    )
+    inner = size_of(pixels).fitted(size)
     canvas = np.zeros((size.height, size.width, 4), dtype=np.uint8)
     if is_opaque(pixels):
         canvas[...] = (*_border_colour(pixels), 255)
