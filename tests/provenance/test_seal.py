@@ -211,7 +211,7 @@ def test_svg_has_no_background_and_few_colours() -> None:
     file = seal(disc(256), recipe(FileFormat.SVG)).file
     drawn = rendered(file, 256)
     assert not drawn[:16, :, 3].any()
-    assert len(set(re.findall(rb'fill="(#\w+)"', file))) <= 32
+    assert len(set(re.findall(rb'fill="(#\w+)"', file))) <= 6
 
 
 def test_svg_keeps_the_asked_size_and_a_view_box() -> None:
