@@ -72,6 +72,11 @@ def test_listing_loads_no_runtime(tmp_path: Path, arguments: tuple[str, ...]) ->
 
 @pytest.mark.parametrize("arguments", [("--help",), ("generate", "--help")], ids=" ".join)
 def test_help_takes_little_processor_time(arguments: tuple[str, ...]) -> None:
+    assert min(seconds_of(*arguments) for _ in range(3)) <= 0.4
+
+
+def seconds_of(*arguments: str) -> float:
+    """Processor time of a run of the program; a busy machine makes it longer, never shorter."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run(
         [sys.executable, "-m", "limner.cli.main", *arguments],
@@ -79,7 +84,7 @@ def test_help_takes_little_processor_time(arguments: tuple[str, ...]) -> None:
         stdout=subprocess.DEVNULL,
     )
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime <= 0.4
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
