@@ -11,12 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageFilter
 
-from limner.domain.recipe import InputRole, Recipe, Size, Task
+from limner.domain.errors import InvalidImage
+from limner.domain.recipe import InputRole, Size, Task
 from limner.families import raster
 from limner.families.family import Order, Pixels
 
 Enlarge = Callable[[Pixels, Size], Pixels]
-"""Makes a picture larger until it is at least near a size."""
+"""Makes a picture larger until it is at least near a size; one that is already stays as it is."""
 
 _MARGIN = 0.35
 """How much of the mask's extent is shown around it, so that the model sees what it joins."""
@@ -47,31 +48,37 @@ def inward(order: Order) -> Order:
 
 def outward(order: Order, drawn: Pixels, enlarge: Enlarge) -> Pixels:
     """Return the finished picture of an order from what the model drew."""
+    finish = _set_in if order.recipe.task is Task.INPAINT else _sized
+    finished = finish(order, drawn, enlarge)
+    return finished if order.recipe.transparent else raster.over(finished)
+
+
+def _sized(order: Order, drawn: Pixels, enlarge: Enlarge) -> Pixels:
     recipe = order.recipe
-    if recipe.task is Task.INPAINT:
-        return _set_in(order, drawn, enlarge)
-    sized = _sized(drawn, recipe, enlarge)
-    return sized if recipe.transparent else raster.over(sized, (255, 255, 255))
-
-
-def _sized(drawn: Pixels, recipe: Recipe, enlarge: Enlarge) -> Pixels:
-    height, width = drawn.shape[:2]
-    if (width, height) == (recipe.size.width, recipe.size.height):
-        return drawn
-    if recipe.upscaler is not None:
-        drawn = enlarge(drawn, recipe.size)
     if recipe.task is Task.UPSCALE:
-        return raster.resize(drawn, recipe.size)
-    return raster.fit(drawn, recipe.size)
+        return raster.resize(enlarge(drawn, recipe.size), recipe.size)
+    shape = raster.size_of(drawn)
+    if recipe.task is Task.IMAGE_TO_IMAGE:
+        shape = raster.size_of(order.inputs[InputRole.INIT])
+        drawn = _without_border(drawn, shape)
+    inner = shape.fitted(recipe.size)
+    return raster.fit(raster.resize(enlarge(drawn, inner), inner), recipe.size)
+
+
+def _without_border(drawn: Pixels, shape: Size) -> Pixels:
+    """Return the part of a picture that an input of this shape had in it."""
+    whole = raster.size_of(drawn)
+    inner = shape.fitted(whole)
+    top, left = (whole.height - inner.height) // 2, (whole.width - inner.width) // 2
+    return drawn[top : top + inner.height, left : left + inner.width]
 
 
 def _set_in(order: Order, drawn: Pixels, enlarge: Enlarge) -> Pixels:
     original, mask = order.inputs[InputRole.INIT], order.inputs[InputRole.MASK]
     box = _box_of(mask)
     square = Size(width=box.side, height=box.side)
-    larger = enlarge(drawn, square) if order.recipe.upscaler is not None else drawn
-    patch = raster.resize(larger, square)
-    blend = _feathered(_cut(mask, box)[..., 0] >= 128, box.side)
+    patch = raster.resize(enlarge(drawn, square), square)
+    blend = _feathered(raster.region(_cut(mask, box)), box.side)
     height, width = original.shape[:2]
     top, left = max(box.top, 0), max(box.left, 0)
     bottom, right = min(box.top + box.side, height), min(box.left + box.side, width)
@@ -94,17 +101,35 @@ def _mix(below: Pixels, above: Pixels, share: np.ndarray) -> Pixels:
 
 
 def _feathered(hole: np.ndarray, side: int) -> np.ndarray:
-    """Return weights that rise from 0 at the mask's rim to 1 inside it; never outside."""
+    """Return weights that rise from 0 at the mask's rim to 1 inside it; never outside.
+
+    What is too thin for so wide a rim gets a narrower one, or none.
+    """
+    weights, left = hole.astype(np.float32), hole
     radius = max(1, side // 64)
-    soft = Image.fromarray(hole.astype(np.uint8) * 255).filter(ImageFilter.BoxBlur(radius))
-    share = np.clip((np.asarray(soft, np.float32) / 255 - 0.5) * 2, 0, 1)
-    weights: np.ndarray = np.where(hole, np.maximum(share, 1 / 255), 0)
+    while radius:
+        level = _blurred(hole, radius, radius)
+        inside = _blurred(level == 255, radius, 0) > 0
+        wide = _blurred(inside, 0, radius) > 0
+        share = np.clip(level.astype(np.float32) / 127.5 - 1, 1 / 255, 1)
+        weights = np.where(left & wide, share, weights)
+        left = left & ~wide
+        radius //= 2
     return weights
+
+
+def _blurred(region: np.ndarray, across: int, down: int) -> np.ndarray:
+    image = Image.fromarray(region.astype(np.uint8) * 255)
+    return np.asarray(image.filter(ImageFilter.BoxBlur((across, down))))
 
 
 def _box_of(mask: Pixels) -> Box:
     """Return the square to draw in: the mask's extent with a margin around it."""
-    rows, columns = np.nonzero(mask[..., 0] >= 128)
+    rows, columns = np.nonzero(raster.region(mask))
+    if not len(rows):
+        raise InvalidImage(
+            "The mask marks nothing. Paint white where the picture should change, black elsewhere."
+        )
     top, bottom = int(rows.min()), int(rows.max()) + 1
     left, right = int(columns.min()), int(columns.max()) + 1
     extent = max(bottom - top, right - left)

@@ -13,6 +13,7 @@ from limner.engine import framing, machine
 from limner.engine.engine import Drawn, Resident
 from limner.engine.residency import Locate, Residency
 from limner.families.family import Family, LoadedModel, Order, Pixels, Watch
+from limner.families.raster import size_of
 
 _ENOUGH = 1.25
 """An enlargement this near the size asked is left to resampling."""
@@ -88,17 +89,16 @@ class LocalEngine:
         return framing.outward(order, drawn, enlarge)
 
     def _enlarge(self, pixels: Pixels, size: Size, recipe: Recipe, watch: Watch) -> Pixels:
-        if recipe.upscaler is None:
-            return pixels
-        model = self._model(recipe.upscaler, watch)
-        while max(size.width / pixels.shape[1], size.height / pixels.shape[0]) > _ENOUGH:
-            height, width = pixels.shape[:2]
-            here = Size(width=width, height=height)
+        ref = recipe.model if recipe.task is Task.UPSCALE else recipe.upscaler
+        while ref is not None:
+            here = size_of(pixels)
+            if max(size.width / here.width, size.height / here.height) <= _ENOUGH:
+                break
             order = Order(
-                Recipe(task=Task.UPSCALE, model=recipe.upscaler, size=here, native_size=here),
+                Recipe(task=Task.UPSCALE, model=ref, size=here, native_size=here),
                 {InputRole.INIT: pixels},
             )
-            pixels = model.perform([order], watch)[0]
+            pixels = self._model(ref, watch).perform([order], watch)[0]
         return pixels
 
     def _environment(self, model: LoadedModel) -> Environment:
@@ -130,4 +130,12 @@ def _batches(orders: Sequence[Order], most: int) -> Iterator[tuple[int, list[Ord
 
 
 def _shape(recipe: Recipe) -> tuple[object, ...]:
-    return (recipe.model, recipe.task, recipe.native_size, recipe.steps, recipe.sampler)
+    return (
+        recipe.model,
+        recipe.adapters,
+        recipe.task,
+        recipe.native_size,
+        recipe.steps,
+        recipe.sampler,
+        recipe.schedule,
+    )

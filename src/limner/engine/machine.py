@@ -1,6 +1,7 @@
 """What this machine has free: cores and memory."""
 
 import platform
+import sys
 from pathlib import Path
 
 import psutil
@@ -33,6 +34,16 @@ def free_cores() -> int:
 def free_memory() -> int:
     """Return the bytes of memory that can be used without swapping."""
     return int(psutil.virtual_memory().available)
+
+
+def peak_memory() -> int:
+    """Return the most bytes of memory this process has held at once so far."""
+    if sys.platform == "win32":
+        return int(psutil.Process().memory_info().peak_wset)
+    import resource
+
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def processor() -> str:
