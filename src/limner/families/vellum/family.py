@@ -1,11 +1,10 @@
 """Vellum as a family: its card, how a checkpoint of it is recognised, how it is loaded."""
 
-import json
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-from pydantic import Field, ValidationError
+from pydantic import Field, field_validator
 
 from limner.domain.canonical import Frozen
 from limner.domain.capability import Capability, ChoiceExtra, Range, Sizes, TaskInputs
@@ -17,6 +16,7 @@ from limner.domain.card import (
     PackagedSource,
     WeightFile,
 )
+from limner.domain.errors import ModelUnavailable
 from limner.domain.recipe import InputRole, Sha256, Size, Task
 from limner.families.family import LoadedModel, Placement
 
@@ -42,6 +42,13 @@ class Facts(Frozen):
     minutes: float
     files: tuple[FileFact, ...]
 
+    @field_validator("files")
+    @classmethod
+    def _are_complete(cls, files: tuple[FileFact, ...]) -> tuple[FileFact, ...]:
+        if sorted(file.name for file in files) != sorted((DENOISER, ENCODER, TOKENIZER)):
+            raise ValueError(f"the files must be {DENOISER}, {ENCODER} and {TOKENIZER}")
+        return files
+
 
 class VellumFamily:
     """Draws icons, emoji and stickers from words."""
@@ -50,16 +57,16 @@ class VellumFamily:
 
     def cards(self) -> tuple[ModelCard, ...]:
         """The model inside the package."""
-        return (_card("vellum", read_facts(WEIGHTS), packaged=True),)
+        return (_packaged_card(),)
 
     def recognise(self, path: Path) -> ModelCard | None:
         """Return the card of a folder that holds an export of Vellum, or None."""
-        if not (path / FACTS).is_file():
-            return None
         try:
-            return _card(path.name, read_facts(path), packaged=False)
-        except (ValidationError, ValueError, OSError):
+            facts = read_facts(path)
+        except (OSError, ValueError, RecursionError):
             return None
+        name = path.absolute().name.encode("utf-8", "replace").decode()
+        return _card(name, facts, packaged=False)
 
     def load(self, installed: Installed, placement: Placement) -> LoadedModel:
         """Load the denoiser and the text encoder into ONNX Runtime."""
@@ -68,11 +75,20 @@ class VellumFamily:
         return load_model(installed, placement)
 
 
-@cache
 def read_facts(folder: Path) -> Facts:
-    """Return the facts beside a set of weights; raise ValidationError where they are not any."""
-    content: Any = json.loads((folder / FACTS).read_text())
-    return Facts.model_validate(content)
+    """Return the facts beside a set of weights; raise OSError or ValueError if there are none."""
+    return Facts.model_validate_json((folder / FACTS).read_bytes())
+
+
+@cache
+def _packaged_card() -> ModelCard:
+    try:
+        facts = read_facts(WEIGHTS)
+    except (OSError, ValueError) as error:
+        raise ModelUnavailable(
+            "Vellum is missing from the installed package, or damaged there. Install limner again."
+        ) from error
+    return _card("vellum", facts, packaged=True)
 
 
 def _card(name: str, facts: Facts, *, packaged: bool) -> ModelCard:

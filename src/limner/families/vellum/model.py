@@ -10,6 +10,7 @@ from limner.domain.card import Installed
 from limner.domain.event import Notice, Preview, Step
 from limner.domain.recipe import InputRole, Recipe, Task
 from limner.families.family import LoadedModel, Order, Pixels, Placement, Watch
+from limner.families.session import open_session
 from limner.families.vellum.family import DENOISER, ENCODER, TOKENIZER
 from limner.families.vellum.sampler import Floats, Start, draw_noise, sample
 from limner.families.vellum.text import (
@@ -52,8 +53,6 @@ class VellumModel:
 
     def perform(self, orders: Sequence[Order], watch: Watch) -> list[Pixels]:
         """Draw orders of one native size, task and step count."""
-        for position, order in enumerate(orders):
-            self._tell_unheard(order.recipe, watch, first=position == 0)
         first = orders[0].recipe
         strengths = [_strength(order.recipe) for order in orders]
         if len(set(strengths)) > 1:
@@ -61,10 +60,14 @@ class VellumModel:
                 self.perform([order], Watch(watch.tell, watch.token, watch.first + position))[0]
                 for position, order in enumerate(orders)
             ]
-        steps = max(1, math.ceil((first.steps or 1) * strengths[0])) if strengths[0] else 0
-        start = _start(orders, 1 - strengths[0])
-        if not steps:
+        for prompt in dict.fromkeys(order.recipe.prompt for order in orders):
+            self._tell_unheard(spell_out(prompt), watch)
+        watch.token.check()
+        time = 1 - strengths[0]
+        if time == 1:
             return [order.inputs[InputRole.INIT].copy() for order in orders]
+        steps = math.ceil((first.steps or 1) * strengths[0])
+        start = _start(orders, time)
         condition = self._condition([order.recipe for order in orders])
         guidance = np.array([order.recipe.guidance or 1.0 for order in orders], np.float32)
 
@@ -85,12 +88,16 @@ class VellumModel:
     def _guided(
         self, z: Floats, time: float, condition: dict[str, np.ndarray], guidance: Floats
     ) -> Floats:
-        """Evaluate with and without the words, and lean towards the words by `guidance`."""
+        """Evaluate with and without the words, and lean towards the words by `guidance`.
+
+        A guidance of 1 is the evaluation with the words itself, alone or in a batch.
+        """
         if (guidance == 1).all():
             half = {name: values[: len(z)] for name, values in condition.items()}
             return self._evaluate(z, time, half)
         with_words, without = np.split(self._evaluate(np.concatenate([z, z]), time, condition), 2)
-        return without + guidance[:, None, None, None] * (with_words - without)
+        lean = guidance[:, None, None, None]
+        return np.where(lean == 1, with_words, without + lean * (with_words - without))
 
     def _evaluate(self, z: Floats, time: float, condition: dict[str, np.ndarray]) -> Floats:
         times = np.full(len(z), time, np.float32)
@@ -121,10 +128,7 @@ class VellumModel:
             0,
         )
 
-    def _tell_unheard(self, recipe: Recipe, watch: Watch, *, first: bool) -> None:
-        if not first:
-            return
-        prompt = spell_out(recipe.prompt)
+    def _tell_unheard(self, prompt: str, watch: Watch) -> None:
         if is_foreign(prompt):
             watch.tell(
                 Notice("language", "Vellum understands English words; this prompt has few or none.")
@@ -140,22 +144,14 @@ class VellumModel:
 
 def load_model(installed: Installed, placement: Placement) -> LoadedModel:
     """Load verified weights with as many threads as the placement gives."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = placement.threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
     files = installed.files
-
-    def session(name: str) -> onnxruntime.InferenceSession:
-        return onnxruntime.InferenceSession(
-            str(files[name]), options, providers=["CPUExecutionProvider"]
-        )
-
-    encoder = TextEncoder(session(ENCODER), load_tokenizer(files[TOKENIZER]))
+    encoder = TextEncoder(
+        open_session(files[ENCODER], placement.threads), load_tokenizer(files[TOKENIZER])
+    )
     [style] = installed.card.capability.extras
     styles = style.choices if style.kind == "choice" else ()
     held = 4 * installed.card.bytes  # weights are stored in 8 and 16 bits and held in 32
-    return VellumModel(session(DENOISER), encoder, styles, held)
+    return VellumModel(open_session(files[DENOISER], placement.threads), encoder, styles, held)
 
 
 def to_pixels(picture: Floats) -> Pixels:

@@ -19,9 +19,6 @@ Denoise = Callable[[Floats, float], Floats]
 Report = Callable[[int, int, Floats], None]
 """Is told step, steps and the clean pictures as predicted; may raise Cancelled."""
 
-_NEAREST = 0.05
-"""The smallest 1 - t that is divided by, as in training."""
-
 
 @dataclass(frozen=True)
 class Start:
@@ -40,16 +37,17 @@ def sample(denoise: Denoise, start: Start, sampler: str, steps: int, report: Rep
     """Return clean pictures, B × 4 × N × N in about [-1, 1].
 
     `euler` evaluates the denoiser once a step; `heun` twice, and corrects each step by its end
-    (Karras and others, arXiv 2206.00364, algorithm 1 without noise).
+    (Karras and others, arXiv 2206.00364, algorithm 1 without noise). The last step of either
+    lands on the picture as predicted.
     """
     times = np.linspace(start.time, 1.0, steps + 1)
     z = _mixture(start, float(times[0]))
     for number, (now, then) in enumerate(pairwise(times)):
         clean = denoise(z, float(now))
-        velocity = (clean - z) / max(1 - now, _NEAREST)
+        velocity = (clean - z) / (1 - now)
         ahead = z + (then - now) * velocity
         if sampler == "heun" and number < steps - 1:
-            later = (denoise(ahead, float(then)) - ahead) / max(1 - then, _NEAREST)
+            later = (denoise(ahead.astype(np.float32), float(then)) - ahead) / (1 - then)
             ahead = z + (then - now) * (velocity + later) / 2
         z = _with_kept(start, ahead.astype(np.float32), float(then))
         report(number + 1, steps, clean)

@@ -46,15 +46,15 @@ class TextEncoder:
         self._tokenizer = tokenizer
 
     def encode(self, texts: Sequence[str]) -> TextStates:
-        """Return the states of texts, padded to the longest; an empty text counts nothing.
+        """Return the states of texts, padded to MOST_TOKENS; an empty text counts nothing.
 
-        Each text is encoded by itself, so that its states do not depend on the others.
+        Each text is encoded by itself and padded to one length, whatever the others: sums over
+        another length round otherwise, and a picture would depend on its batch.
         """
         parts = [self._one(text) for text in texts]
-        longest = max(part.mask.shape[1] for part in parts)
         return TextStates(
-            np.concatenate([_padded(part.states, longest) for part in parts]),
-            np.concatenate([_padded(part.mask, longest) for part in parts]),
+            np.concatenate([_padded(part.states) for part in parts]),
+            np.concatenate([_padded(part.mask) for part in parts]),
             np.concatenate([part.pooled for part in parts]),
         )
 
@@ -108,7 +108,7 @@ def _spelled(letter: str) -> str:
     return letter
 
 
-def _padded(values: Floats, length: int) -> Floats:
-    missing = length - values.shape[1]
+def _padded(values: Floats) -> Floats:
+    missing = MOST_TOKENS - values.shape[1]
     edges = [(0, 0), (0, missing)] + [(0, 0)] * (values.ndim - 2)
     return np.pad(values, edges)
