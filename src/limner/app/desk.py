@@ -93,7 +93,7 @@ class Desk:
         progress: Progress | None = None,
         **options: object,
     ) -> Made:
-        """Make a picture four times larger, or as large as `size`, with new detail."""
+        """Make a picture four times larger, or as large as fits in `size`, with new detail."""
         inputs = (init_input(self.bring(picture)),)
         draft = make_draft({"task": Task.UPSCALE, "inputs": inputs, "size": size, **options})
         return next(self.draw(draft, 1, progress))

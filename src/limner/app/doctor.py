@@ -93,8 +93,8 @@ def _runtimes() -> Iterator[Finding]:
 
 
 def _home(home: Path) -> Finding:
-    there = next(folder for folder in (home, *home.parents) if folder.exists())
     try:
+        there = next(folder for folder in (home, *home.parents) if folder.exists())
         with tempfile.TemporaryFile(dir=there):
             pass
     except OSError as error:

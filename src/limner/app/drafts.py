@@ -1,12 +1,12 @@
 """Drafts from loose options: keyword arguments, command-line options, rows of a table."""
 
-import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from pydantic import ValidationError
 
-from limner.domain.errors import InvalidOption, InvalidPrompt
-from limner.domain.recipe import Draft, FileFormat, Size
+from limner.domain.capability import check_words, is_readable
+from limner.domain.errors import InvalidOption
+from limner.domain.recipe import Draft, Extra, FileFormat, Size
 
 _ALIASES = {"jpg": "jpeg"}
 
@@ -20,21 +20,19 @@ def make_draft(options: Mapping[str, object]) -> Draft:
     """
     given = {name: value for name, value in options.items() if value is not None}
     fields = {name: value for name, value in given.items() if name in Draft.model_fields}
-    fields["extras"] = tuple((name, value) for name, value in given.items() if name not in fields)
+    own = tuple((name, value) for name, value in given.items() if name not in fields)
+    fields["extras"] = (*_extras(fields.get("extras", ())), *own)
     if isinstance(fields.get("size"), str):
         fields["size"] = Size.parse(str(fields["size"]))
     if isinstance(fields.get("format"), str):
         fields["format"] = read_format(str(fields["format"]))
-    for name in ("prompt", "negative_prompt"):
-        _check_text(str(fields.get(name, "")))
+    for name, value in given.items():
+        if isinstance(value, str):
+            _check_text(name, value)
     try:
         return Draft.model_validate(fields)
     except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"] if isinstance(part, str)) or "option"
-        raise InvalidOption(
-            f"{name} cannot be “{str(first['input'])[:60]}”: {first['msg'].lower()}."
-        ) from error
+        raise _refused(error, own) from error
 
 
 def read_format(text: str) -> FileFormat:
@@ -47,9 +45,24 @@ def read_format(text: str) -> FileFormat:
         raise InvalidOption(f"“{text}” is no format. Choose from: {listed}.") from None
 
 
-def _check_text(text: str) -> None:
-    """Refuse control characters, and the halves that a broken byte of a command line becomes."""
-    if any(unicodedata.category(one) in ("Cc", "Cs") and one not in "\t\n\r" for one in text):
-        raise InvalidPrompt(
-            "The prompt holds control characters or broken ones. Write it as plain words."
-        )
+def _extras(given: object) -> tuple[object, ...]:
+    if not isinstance(given, tuple | list):
+        raise InvalidOption("extras must be a list of (name, value) pairs.")
+    return tuple(given)
+
+
+def _check_text(name: str, text: str) -> None:
+    if name in ("prompt", "negative_prompt"):
+        check_words(name.replace("_", " "), text)
+    elif not is_readable(text):
+        raise InvalidOption(f"{name} holds control characters or broken ones. Write it anew.")
+
+
+def _refused(error: ValidationError, own: Sequence[tuple[str, object]]) -> InvalidOption:
+    first = error.errors()[0]
+    unfit = [(name, value) for name, value in own if not isinstance(value, Extra)]
+    if first["loc"][:1] == ("extras",) and unfit:
+        name, value = unfit[0]
+        return InvalidOption(f"{name} cannot be “{str(value)[:60]}”: give a word or a number.")
+    name = ".".join(str(part) for part in first["loc"] if isinstance(part, str)) or "option"
+    return InvalidOption(f"{name} cannot be “{str(first['input'])[:60]}”: {first['msg'].lower()}.")

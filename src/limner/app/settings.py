@@ -33,12 +33,18 @@ def read_settings(home: Path | None = None) -> Settings:
     """
     chosen = home or _path("LIMNER_HOME") or Path(platformdirs.user_data_dir("limner", False))
     megabytes = _whole("LIMNER_MEMORY_MB")
+    try:
+        folder = chosen.expanduser().absolute()
+    except RuntimeError as error:
+        raise InvalidOption(
+            f"There is no home folder that {chosen} could mean. Write the folder's whole path."
+        ) from error
     return Settings(
-        home=chosen.expanduser().absolute(),
+        home=folder,
         threads=_whole("LIMNER_THREADS"),
         memory=None if megabytes is None else megabytes * 1024 * 1024,
-        hub=os.environ.get("HF_ENDPOINT", PUBLIC_HUB).rstrip("/"),
-        offline=os.environ.get("LIMNER_OFFLINE", "").lower() in ("1", "true", "yes"),
+        hub=(os.environ.get("HF_ENDPOINT", "").strip() or PUBLIC_HUB).rstrip("/"),
+        offline=os.environ.get("LIMNER_OFFLINE", "").strip().lower() in ("1", "true", "yes"),
     )
 
 

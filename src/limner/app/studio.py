@@ -33,6 +33,7 @@ from limner.store.library import Library
 MOST_PICTURES = 10_000
 """The most pictures one request may ask for."""
 
+_KEEPING_SIZE = (Task.INPAINT, Task.ERASE, Task.CUTOUT)
 _RELATIONS = {InputRole.INIT: Relation.INIT, InputRole.MASK: Relation.MASK}
 
 
@@ -90,7 +91,7 @@ class Studio:
         card = self.models.choose(draft.model, draft.task)
         sized = self._with_size(workspace, draft, card.capability.scale)
         upscaler = self._upscaler(draft)
-        seed = secrets.randbelow(2**32) if draft.seed is None else draft.seed
+        seed = _new_seed(draft.task) if draft.seed is None else draft.seed
         if seed + count - 1 > MAX_SEED:
             raise InvalidOption(f"The seed must be at most {MAX_SEED - count + 1:,}.")
         first = card.capability.resolve(sized, card.ref, seed, upscaler)
@@ -106,7 +107,8 @@ class Studio:
         """Draw Recipes in order; each picture is kept in the library before it is yielded."""
         actor.require(workspace, Role.MAKER)
         progress = progress or Progress()
-        for ref in {recipe.model for recipe in recipes}:
+        needed = (ref for one in recipes for ref in (one.model, one.upscaler) if ref is not None)
+        for ref in dict.fromkeys(needed):
             self.models.make_ready(ref, progress.tell, progress.token)
         for recipe in recipes[:1]:
             _tell_enlarging(recipe, progress.tell)
@@ -162,8 +164,12 @@ class Studio:
         if init is None:
             return draft
         size = self.library.get(workspace, init.asset).size
-        if draft.task is Task.INPAINT and draft.size not in (None, size):
-            raise InvalidSize(f"Inpainting keeps the size of the picture, {size}. Leave it out.")
+        if draft.task in _KEEPING_SIZE and draft.size not in (None, size):
+            raise InvalidSize(
+                f"{draft.task.value} keeps the size of the picture, {size}. Leave the size out."
+            )
+        if draft.task is Task.UPSCALE and draft.size is not None:
+            return draft.model_copy(update={"size": size.fitted(draft.size)})
         if draft.size is not None:
             return draft
         grown = Size(
@@ -173,7 +179,7 @@ class Studio:
         return draft.model_copy(update={"size": grown})
 
     def _upscaler(self, draft: Draft) -> ModelRef | None:
-        if draft.task in (Task.UPSCALE, Task.CUTOUT, Task.ERASE):
+        if not draft.task.takes_words:
             return None
         return self.models.choose(draft.upscaler, Task.UPSCALE).ref
 
@@ -223,6 +229,11 @@ def _asset_of(
         created=datetime.now(UTC),
         created_by=actor.id,
     )
+
+
+def _new_seed(task: Task) -> int:
+    """Return a seed for a task; without words nothing is left to chance, and it stays 0."""
+    return secrets.randbelow(2**32) if task.takes_words else 0
 
 
 def _tell_enlarging(recipe: Recipe, tell: Callable[[Happening], None]) -> None:

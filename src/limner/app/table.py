@@ -17,7 +17,7 @@ from limner.app.drafts import make_draft
 from limner.app.files import file_stem, read_file, storage_error
 from limner.app.studio import MOST_PICTURES, Made, Progress, Studio
 from limner.domain.canonical import digest
-from limner.domain.errors import InvalidRequest, InvalidTable
+from limner.domain.errors import InvalidRequest, InvalidTable, NotFound
 from limner.domain.recipe import Draft, Recipe
 from limner.domain.workspace import Actor, Workspace
 
@@ -71,16 +71,20 @@ def read_table(path: Path, defaults: Draft, count: int = 1) -> list[Row]:
     try:
         header = [name.strip().lower() for name in reader.fieldnames or []]
         if "prompt" not in header:
-            raise InvalidTable(f"{path} has no column “prompt”. Its first row names the columns.")
+            raise InvalidTable(
+                f"{path} has no column “prompt”. Its first row names the columns, with commas "
+                "between them."
+            )
+        twice = sorted({name for name in header if header.count(name) > 1})
+        if twice:
+            raise InvalidTable(f"{path} has two columns “{twice[0]}”. Remove one of them.")
         reader.fieldnames = header
         for cells in reader:
             _read_row(reader.line_num, cells, defaults, count, rows, faults)
     except csv.Error as error:
         raise InvalidTable(f"{path}, line {reader.line_num}: {error}.") from error
     if faults:
-        listed = "\n".join(faults[:20])
-        more = f"\n… and {len(faults) - 20} more" if len(faults) > 20 else ""
-        raise InvalidTable(f"{path} was not started; these rows need mending:\n{listed}{more}")
+        raise _bad_rows(f"{path} was not started", faults)
     if not rows:
         raise InvalidTable(f"{path} has no rows below its header.")
     return rows
@@ -102,12 +106,12 @@ def plan(studio: Studio, actor: Actor, workspace: Workspace, rows: Sequence[Row]
             draft = draft.model_copy(update={"seed": seed})
         try:
             recipes = studio.resolve(actor, workspace, draft, row.count)
-        except InvalidRequest as error:
+        except (InvalidRequest, NotFound) as error:
             faults.append(f"line {row.line}: {error.message}")
             continue
         planned += [Planned(row.line, one, _file_name(row, one, names)) for one in recipes]
     if faults:
-        raise InvalidTable("Nothing was drawn; these rows need mending:\n" + "\n".join(faults[:20]))
+        raise _bad_rows("Nothing was drawn", faults)
     return planned
 
 
@@ -129,7 +133,7 @@ def produce(
     waiting: list[Planned] = []
     for item in planned:
         entry = done.get((item.file, item.recipe.digest))
-        if entry is not None and _intact(folder / item.file, str(entry["asset"])):
+        if entry is not None and _intact(folder / item.file, str(entry.get("asset"))):
             yield Produced(entry, was_there=True)
             continue
         kept = studio.find_made(actor, workspace, item.recipe)
@@ -158,6 +162,12 @@ def describe(made: Made, path: Path | str) -> dict[str, object]:
         "prompt": recipe.prompt,
         "size": str(made.asset.size),
     }
+
+
+def _bad_rows(what: str, faults: Sequence[str]) -> InvalidTable:
+    listed = "\n".join(faults[:20])
+    more = f"\n… and {len(faults) - 20} more" if len(faults) > 20 else ""
+    return InvalidTable(f"{what}; these rows need mending:\n{listed}{more}")
 
 
 def _read_row(

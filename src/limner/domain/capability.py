@@ -1,5 +1,6 @@
 """What a model can do, read by every door, and how a Draft becomes a Recipe."""
 
+import unicodedata
 from typing import Annotated, Generic, Literal, TypeVar
 
 from pydantic import Field
@@ -231,7 +232,7 @@ def check_words(name: str, text: str) -> None:
         )
     if not is_readable(text):
         raise InvalidPrompt(
-            f"The {name} holds control characters or is not valid text. Write it as plain words."
+            f"The {name} holds control characters or broken ones. Write it as plain words."
         )
 
 
@@ -241,8 +242,7 @@ def is_readable(text: str) -> bool:
     Control characters cannot, nor can the lone surrogates that Python makes of broken bytes.
     """
     return not any(
-        (letter < " " and letter not in "\t\n\r") or "\ud800" <= letter <= "\udfff"
-        for letter in text
+        unicodedata.category(letter) in ("Cc", "Cs") and letter not in "\t\n\r" for letter in text
     )
 
 
