@@ -33,8 +33,9 @@ class _Denoiser:
 
     def model(self) -> onnx.ModelProto:
         graph, config = self._graph, self._config
-        condition = self._condition()
-        x = self._tokens()
+        patches, overall = self._layout()
+        condition = graph.op("Add", self._condition(), overall)
+        x = self._tokens(patches)
         mask, turn = self._mask(), self._turn()
         adapted = self._linear(graph.silu(condition), "adapt.1")
         adapted = graph.op("Reshape", adapted, graph.whole(0, 6, config.width))
@@ -69,7 +70,22 @@ class _Denoiser:
         gist = self._linear(graph.evened("pooled"), "gist")
         return graph.op("Add", graph.op("Add", time, style), gist)
 
-    def _tokens(self) -> str:
+    def _layout(self) -> tuple[str, str]:
+        """Return what words and style add to the patches, and to the condition."""
+        graph, config = self._graph, self._config
+        total = graph.op("ReduceSum", "text_mask", graph.whole(1), keepdims=1)
+        spoken = graph.op("Min", total, graph.number(1))
+        centred = graph.op("Sub", "pooled", self._exact("layout.mean"))
+        gist = graph.op("MatMul", centred, self._exact("layout.whitening"))
+        entered = self._linear(graph.op("Mul", gist, spoken), "layout.enter")
+        style = graph.op("Gather", self._stored("layout.style.weight"), "style")
+        x = graph.quick_gelu(graph.op("Add", entered, style))
+        x = graph.op("Add", x, graph.quick_gelu(self._linear(x, "layout.inner")))
+        shape = graph.whole(0, config.grid**2, config.layout_dots)
+        dots = graph.op("Reshape", self._linear(x, "layout.spread"), shape)
+        return self._linear(dots, "layout.leave"), self._linear(x, "layout.overall")
+
+    def _tokens(self, laid_out: str) -> str:
         """Return nothing, words and patches, one after the other: B × (1 + T + grid²) × width."""
         graph, config = self._graph, self._config
         c, p, g = config.channels, config.patch, config.grid
@@ -78,6 +94,7 @@ class _Denoiser:
         patches = graph.op("Reshape", cut, graph.whole(-1, g * g, c * p * p))
         narrow = graph.op("MatMul", patches, self._matrix("enter.0"))
         image = graph.op("Add", self._linear(narrow, "enter.1"), self._stored("positions"))
+        image = graph.op("Add", image, laid_out)
         words = self._linear(graph.evened("text"), "words")
         shape = graph.op("Concat", self._batch(), graph.whole(1, config.width), axis=0)
         nothing = graph.op("Expand", self._stored("nothing"), shape)
@@ -186,3 +203,6 @@ class _Denoiser:
 
     def _stored(self, name: str) -> str:
         return self._graph.half(name, self._weights[name])
+
+    def _exact(self, name: str) -> str:
+        return self._graph.constant(name, self._weights[name].astype(np.float32))

@@ -1,6 +1,7 @@
 """From a checkpoint to the files that ship: small on disk, float32 at run time."""
 
 import hashlib
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,11 +10,18 @@ import onnx
 import onnxruntime
 import torch
 
-from limner.families.vellum.family import DENOISER, ENCODER, FACTS, TOKENIZER, Facts, FileFact
+from limner.families.vellum.family import (
+    DENOISER,
+    ENCODER,
+    FACTS,
+    TOKENIZER,
+    WEIGHTS,
+    Facts,
+    FileFact,
+)
 from limner.families.vellum.network import VellumNetwork
 from limner.training.vellum.checkpoint import Checkpoint, read_checkpoint
 from limner.training.vellum.denoiser import denoiser
-from limner.training.vellum.minilm import build_text_encoder
 
 AGREEMENT = 1e-3
 """The most that shipped weights, kept in 16 bits, may differ from torch, relative."""
@@ -21,11 +29,11 @@ AGREEMENT = 1e-3
 
 @dataclass(frozen=True)
 class ExportConfig:
-    """What to export: a checkpoint, to a folder; with `encoder`, MiniLM from its package too."""
+    """What to export: a checkpoint, to a folder. `encoder` holds the text encoder to go with it."""
 
     checkpoint: Path
     target: Path
-    encoder: Path | None = None
+    encoder: Path = WEIGHTS
 
 
 def export(config: ExportConfig) -> float:
@@ -43,8 +51,9 @@ def export(config: ExportConfig) -> float:
         fresh.unlink()
         raise ValueError(f"the export differs from the network by {difference:.1e}")
     fresh.replace(config.target / DENOISER)
-    if config.encoder is not None:
-        build_text_encoder(config.encoder, config.target)
+    if config.encoder.resolve() != config.target.resolve():
+        for name in (ENCODER, TOKENIZER):
+            shutil.copyfile(config.encoder / name, config.target / name)
     _write_facts(config.target, checkpoint)
     return difference
 

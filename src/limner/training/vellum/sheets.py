@@ -1,0 +1,123 @@
+"""Contact sheets: what the model draws, to be looked at by a person."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from limner.families.family import Pixels
+from limner.training.vellum.artist import Artist, Manner, Wish
+from limner.training.vellum.corpus import Corpus, read_corpus
+
+_GAP, _LABEL, _BOARD = 6, 14, 8
+_COLOURS = ("red", "blue", "green", "yellow", "purple", "pink", "black", "orange")
+_SHOWN = ("cat", "fox", "rose", "pizza", "rocket", "house", "robot", "star", "guitar", "car")
+
+
+@dataclass(frozen=True)
+class SheetConfig:
+    """Which weights draw, with which corpus and lists, and where the sheets go."""
+
+    weights: Path
+    corpus: Path
+    recipe: Path
+    target: Path
+    manner: Manner = field(default_factory=Manner)
+    threads: int = 1
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A picture with what is written above it."""
+
+    picture: Pixels
+    label: str
+
+
+def draw_sheet(config: SheetConfig) -> tuple[Path, ...]:
+    """Draw every sheet: common things, styles, held-out pairs, colours. Returns the files."""
+    artist = Artist(config.weights, config.threads)
+    corpus = read_corpus(config.corpus)
+    held = json.loads((config.recipe / "held_out.json").read_text("utf-8"))
+    sheets = {
+        "common": (_common(artist, corpus, config.manner), 12),
+        "styles": (_styles(artist, corpus, config.manner), len(corpus.styles)),
+        "held-out": (_held_out(artist, corpus, config.manner), 12),
+        "colours": (_prompts(artist, held["prompts"], config.manner), 10),
+    }
+    config.target.mkdir(parents=True, exist_ok=True)
+    written = []
+    for name, (cells, columns) in sheets.items():
+        path = config.target / f"{name}.png"
+        contact_sheet(cells, columns).save(path, optimize=True)
+        written.append(path)
+    return tuple(written)
+
+
+def contact_sheet(cells: Sequence[Cell], columns: int, zoom: int = 1) -> Image.Image:
+    """Lay cells out in rows on white; transparency shows as a chequered board."""
+    height, width = (side * zoom for side in cells[0].picture.shape[:2])
+    rows = -(-len(cells) // columns)
+    size = (columns * (width + _GAP), rows * (height + _GAP + _LABEL))
+    sheet = Image.new("RGB", size, "white")
+    pen = ImageDraw.Draw(sheet)
+    for number, cell in enumerate(cells):
+        row, column = divmod(number, columns)
+        left, top = column * (width + _GAP), row * (height + _GAP + _LABEL)
+        pen.text((left, top), cell.label[: width // 6], fill="black")
+        picture = Image.fromarray(_on_board(cell.picture)).resize((width, height))
+        sheet.paste(picture, (left, top + _LABEL))
+    return sheet
+
+
+def _on_board(picture: Pixels) -> np.ndarray:
+    rows, columns = np.indices(picture.shape[:2]) // _BOARD
+    board = np.where((rows + columns) % 2, 255, 236)[..., None]
+    alpha = picture[..., 3:].astype(np.float32) / 255
+    mixed: np.ndarray = np.rint(picture[..., :3] * alpha + board * (1 - alpha)).astype(np.uint8)
+    return mixed
+
+
+def _common(artist: Artist, corpus: Corpus, manner: Manner) -> list[Cell]:
+    """Every common thing once, the styles in turn."""
+    names = [concept.names[0] for concept in corpus.concepts if concept.common]
+    wishes = [Wish(name, turn % len(corpus.styles)) for turn, name in enumerate(names)]
+    return _cells(artist, wishes, manner)
+
+
+def _styles(artist: Artist, corpus: Corpus, manner: Manner) -> list[Cell]:
+    wishes = [Wish(name, style) for name in _SHOWN for style in range(len(corpus.styles))]
+    return _cells(artist, wishes, manner)
+
+
+def _held_out(artist: Artist, corpus: Corpus, manner: Manner) -> list[Cell]:
+    """Real and drawn pictures of the pairs that training never saw, side by side."""
+    chosen = np.nonzero(corpus.held_out)[0]
+    pairs = [corpus.pictures[index] for index in chosen]
+    wishes = [Wish(corpus.concepts[pair.concept].names[0], pair.style) for pair in pairs]
+    drawn = artist.draw(wishes, manner)
+    cells: list[Cell] = []
+    for index, pair, picture in zip(chosen, pairs, drawn, strict=True):
+        cells.append(Cell(straight(corpus.pixels[index]), f"{corpus.styles[pair.style].word} real"))
+        cells.append(Cell(picture, corpus.concepts[pair.concept].names[0]))
+    return cells
+
+
+def _prompts(artist: Artist, prompts: Sequence[str], manner: Manner) -> list[Cell]:
+    return _cells(artist, [Wish(prompt, turn % 2) for turn, prompt in enumerate(prompts)], manner)
+
+
+def _cells(artist: Artist, wishes: Sequence[Wish], manner: Manner) -> list[Cell]:
+    drawn = artist.draw(wishes, manner)
+    return [Cell(picture, wish.prompt) for picture, wish in zip(drawn, wishes, strict=True)]
+
+
+def straight(picture: np.ndarray) -> Pixels:
+    """Return straight RGBA, N × N × 4, of a corpus picture, 4 × N × N premultiplied."""
+    turned = picture.transpose(1, 2, 0).astype(np.float32)
+    alpha = np.maximum(turned[..., 3:], 1)
+    colour = np.clip(turned[..., :3] * 255 / alpha, 0, 255)
+    return np.concatenate([colour, turned[..., 3:]], -1).round().astype(np.uint8)
