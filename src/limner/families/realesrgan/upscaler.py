@@ -64,7 +64,7 @@ def tiling_for(architecture: Architecture) -> Tiling:
     networks see hundreds; what lies beyond 16 pixels changes little, and fading hides it.
     """
     if architecture.convolutions <= 20:
-        return Tiling(core=192, margin=20, ramp=8)
+        return Tiling(core=256, margin=20, ramp=8)
     return Tiling(core=72, margin=16, ramp=24)
 
 
