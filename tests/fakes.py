@@ -158,7 +158,7 @@ class FakeEngine:
             for step in range(steps):
                 watch.token.check()
                 time.sleep(self.delay)
-                watch.tell(Step(index, "drawing", step + 1, steps))
+                watch.tell(Step(index, "draw", step + 1, steps))
             watch.token.check()
             self.performed.append(order.recipe)
             yield Drawn(index, gradient(order.recipe), ENVIRONMENT, time.perf_counter() - began)

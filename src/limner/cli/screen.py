@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Self
 
 from limner.cli.output import Output
@@ -10,6 +10,11 @@ from limner.domain.event import Happening, Loading, Notice, Pulling, Step
 
 if TYPE_CHECKING:
     from rich.progress import Progress
+
+_DOING = MappingProxyType(
+    {"draw": "drawing", "upscale": "enlarging", "erase": "erasing", "cutout": "cutting out"}
+)
+"""Stages as people call them; a stage of some other family is shown as it is."""
 
 
 class Screen:
@@ -34,7 +39,7 @@ class Screen:
             case Loading(model=model):
                 self._show(f"loading {model}", 0, None, "")
             case Step(stage=stage, step=step, steps=steps):
-                self._show(stage, step, steps, f"{step} of {steps}")
+                self._show(_DOING.get(stage, stage), step, steps, f"{step} of {steps}")
             case Notice(message=message):
                 self.say(message)
             case _:
