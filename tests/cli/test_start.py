@@ -33,6 +33,10 @@ COMMANDS = [
     ("models", "remove"),
     ("doctor",),
     ("bench",),
+    ("vellum", "corpus"),
+    ("vellum", "train"),
+    ("vellum", "export"),
+    ("vellum", "sheet"),
 ]
 
 
@@ -112,7 +116,7 @@ def test_version(limner: Limner) -> None:
 
 
 def test_no_command_shows_help(limner: Limner) -> None:
-    for arguments in ((), ("library",), ("models",)):
+    for arguments in ((), ("library",), ("models",), ("vellum",)):
         ran = limner(*arguments)
         assert ran.status == 2
         assert "Usage: limner" in ran.out

@@ -9,7 +9,7 @@ from typing import Annotated, Protocol, runtime_checkable
 
 import typer
 
-from limner.cli import library, machine, models, pictures
+from limner.cli import library, machine, models, pictures, vellum
 from limner.cli.command import show_examples
 from limner.cli.output import printable, write_error
 from limner.domain.errors import Cancelled, LimnerError
@@ -125,7 +125,7 @@ def _build() -> typer.Typer:
         ),
     )
     program.callback()(_start)
-    for part in (pictures, library, models, machine):
+    for part in (pictures, library, models, machine, vellum):
         part.add_to(program)
     return program
 
