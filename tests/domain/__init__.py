@@ -1,0 +1,1 @@
+"""The nouns, their digests, and how a Draft becomes a Recipe."""
