@@ -17,7 +17,7 @@ from .conftest import Limner, assets_in, opened, photo
 
 TEXTS = [
     "🦊🚀",
-    "ein Füchslein",
+    "à l'œil, Ægir, ñandú",
     "赤い狐",
     "ثعلب أحمر",
     "👩‍🚀 in the rain",
@@ -44,7 +44,7 @@ def test_any_script_is_a_prompt(limner: Limner, folder: Path, prompt: str) -> No
         (("generate", "x" * 10_000), 2, "invalid_prompt", "10,000"),
         (("generate", "fox\x1b]0;owned\x07"), 2, "invalid_prompt", "control"),
         (("generate", "fox\x9b31m"), 2, "invalid_prompt", "control"),
-        (("generate", "fo\udcff"), 2, "invalid_prompt", "broken"),
+        (("generate", "fox\udcff"), 2, "invalid_prompt", "broken"),
         (("generate", "fox", "--negative", "a\x1bb"), 2, "invalid_prompt", "control"),
         (("generate", "fox", "--negative", "y" * 10_000), 2, "invalid_prompt", "10,000"),
         (("generate", "fox", "--size", "0x0"), 2, "invalid_size", "512x512"),

@@ -47,7 +47,7 @@ def test_the_shape_of_list_json(limner: Limner) -> None:
         "media_type",
         "size",
         "bytes",
-        "pixels",
+        "pixel_digest",
         "recipe",
         "seed",
         "model",

@@ -7,6 +7,8 @@ from threading import Thread
 
 import pytest
 
+from limner.catalog.catalog import Catalog
+from limner.domain.errors import Cancelled
 from tests.fakes import WEIGHTS
 
 from .conftest import Limner
@@ -116,3 +118,13 @@ def test_a_hub_that_does_not_have_it(
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:1")
     ran = limner("generate", "a fox", "--model", "brush", "--json")
     assert (ran.status, ran.out, ran.error["code"]) == (5, "", "pull_failed")
+
+
+def test_a_pull_that_is_stopped(limner: Limner, monkeypatch: pytest.MonkeyPatch) -> None:
+    def pull(*_: object, **__: object) -> None:
+        raise Cancelled("Stopped.")
+
+    monkeypatch.setattr(Catalog, "pull", pull)
+    ran = limner("models", "pull", "brush")
+    assert (ran.status, ran.out) == (130, "")
+    assert ran.err == "Stopped. Pull it again to go on from what is here.\n"

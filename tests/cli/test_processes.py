@@ -140,6 +140,36 @@ def test_a_name_that_is_no_text(tmp_path: Path) -> None:
     ran = start(tmp_path, ["upscale", os.fsdecode(name), "--json"])
     out, _ = ran.communicate(timeout=30)
     assert (tmp_path / json.loads(out)["path"]).is_file()
-    prompt = start(tmp_path, ["generate", os.fsdecode(b"fo\xff"), "--json"])
+    prompt = start(tmp_path, ["generate", os.fsdecode(b"fox\xff"), "--json"])
     _, err = prompt.communicate(timeout=30)
     assert (prompt.returncode, "error" in json.loads(err)) == (2, True)
+
+
+@pytest.mark.parametrize("streams", [">&-", "2>&-", ">&- 2>&-"])
+def test_closed_streams(tmp_path: Path, streams: str) -> None:
+    environment = {**os.environ, "LIMNER_HOME": str(tmp_path / "home")}
+    command = f'exec "$0" "$1" generate "an unheard fox" --seed 1 {streams}'
+    done = subprocess.run(
+        ["/bin/sh", "-c", command, sys.executable, PROGRAM],
+        cwd=tmp_path,
+        env=environment,
+        check=False,
+        capture_output=True,
+    )
+    assert done.returncode == 0
+    assert [path.name for path in pictures_in(tmp_path)] == ["an-unheard-fox-1.png"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
+def test_a_full_disk_behind_stdout(tmp_path: Path) -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, PROGRAM, "models", "list", "--json"],
+            cwd=tmp_path,
+            env={**os.environ, "LIMNER_HOME": str(tmp_path / "home")},
+            stdout=full,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+    assert done.returncode == 7
+    assert json.loads(done.stderr)["error"]["code"] == "storage_failed"

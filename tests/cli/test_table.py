@@ -89,7 +89,7 @@ def test_faults_are_named_before_anything_is_drawn(
         (("--from", "bytes.csv"), 2, "invalid_table", "UTF-8"),
         (("--from", "prompts.csv", "--out", "fox.png"), 2, "invalid_option", "folder"),
         (("--from", "prompts.csv", "--out", "bytes.csv"), 2, "invalid_option", "bytes.csv"),
-        (("--from", "prompts.csv", "--model", "none"), 3, "model_not_found", "none"),
+        (("--from", "prompts.csv", "--model", "none"), 2, "invalid_table", "none"),
         (("--from", "prompts.csv", "--style", "cubist"), 2, "invalid_table", "flat, sticker"),
     ],
 )

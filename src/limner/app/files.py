@@ -1,15 +1,13 @@
 """Files the maker asked for, outside the library: written whole or not at all."""
 
-import errno
 import os
 import re
 import secrets
 from pathlib import Path
 
-from limner.domain.errors import StorageFailed, StorageFull, StorageReadOnly
+from limner.domain.errors import StorageFailed, storage_failure
 
-_FULL = (errno.ENOSPC, errno.EDQUOT)
-_READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
+OTHERWISE = "choose another folder with --out"
 
 
 def write_file(path: Path, content: bytes) -> Path:
@@ -30,17 +28,8 @@ def write_file(path: Path, content: bytes) -> Path:
             part.unlink(missing_ok=True)
             raise
     except OSError as error:
-        raise storage_error(error, path) from error
+        raise storage_failure(error, path, OTHERWISE) from error
     return path
-
-
-def storage_error(error: OSError, path: Path) -> StorageFailed:
-    """Return the error of ours that says what the system's error means for the maker."""
-    if error.errno in _FULL:
-        return StorageFull(f"The disk is full: {path} was not written. Free some space.")
-    if error.errno in _READ_ONLY:
-        return StorageReadOnly(f"{path} cannot be written. Choose another folder with --out.")
-    return StorageFailed(f"{path} could not be written: {error.strerror or error}.")
 
 
 def read_file(path: Path) -> bytes:

@@ -14,10 +14,10 @@ from hashlib import sha256
 from pathlib import Path
 
 from limner.app.drafts import make_draft
-from limner.app.files import file_stem, read_file, storage_error
+from limner.app.files import OTHERWISE, file_stem, read_file
 from limner.app.studio import MOST_PICTURES, Made, Progress, Studio
 from limner.domain.canonical import digest
-from limner.domain.errors import InvalidRequest, InvalidTable, NotFound
+from limner.domain.errors import InvalidRequest, InvalidTable, NotFound, storage_failure
 from limner.domain.recipe import Draft, Recipe
 from limner.domain.workspace import Actor, Workspace
 
@@ -154,8 +154,8 @@ def describe(made: Made, path: Path | str) -> dict[str, object]:
     return {
         "path": str(path),
         "asset": made.asset.id,
-        "recipe": recipe.digest,
-        "pixels": made.asset.pixel_digest,
+        "recipe_digest": recipe.digest,
+        "pixel_digest": made.asset.pixel_digest,
         "seed": recipe.seed,
         "model": recipe.model.name,
         "seconds": round(made.seconds, 3),
@@ -249,7 +249,7 @@ def _append(manifest: Path, entry: dict[str, object]) -> None:
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
-        raise storage_error(error, manifest) from error
+        raise storage_failure(error, manifest, OTHERWISE) from error
 
 
 def _ends_in_newline(path: Path) -> bool:
@@ -265,7 +265,7 @@ def _read_manifest(manifest: Path) -> dict[tuple[str, str], dict[str, object]]:
     for line in read_file(manifest).decode(errors="replace").splitlines():
         try:
             entry = json.loads(line)
-            entries[(str(entry["path"]), str(entry["recipe"]))] = entry
+            entries[(str(entry["path"]), str(entry["recipe_digest"]))] = entry
         except (json.JSONDecodeError, KeyError, TypeError):
             continue  # a line torn by a crash: its picture is looked for in the library
     return entries

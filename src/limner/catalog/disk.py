@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
-from limner.domain.errors import StorageFailed, StorageFull, StorageReadOnly, WeightsRejected
+from limner.domain.errors import StorageFull, WeightsRejected, storage_failure
 
 if sys.platform == "win32":
     import msvcrt
@@ -23,8 +23,7 @@ else:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
-_FULL = (errno.ENOSPC, errno.EDQUOT)
-_READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
+_OTHERWISE = "choose another home folder with --home or LIMNER_HOME"
 _HELD = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES, errno.EDEADLK)
 _LOOK_AGAIN = 0.1
 
@@ -35,26 +34,13 @@ def storage_errors(place: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in _FULL:
-            raise full(place) from error
-        if error.errno in _READ_ONLY:
-            raise StorageReadOnly(
-                f"{place} cannot be written. Allow writing there, or choose another home folder "
-                "with --home or LIMNER_HOME."
-            ) from error
-        raise StorageFailed(
-            f"{place} could not be used: {error.strerror or error}. Check the disk, or choose "
-            "another home folder with --home or LIMNER_HOME."
-        ) from error
+        raise storage_failure(error, place, _OTHERWISE) from error
 
 
 def full(place: Path, needed: int | None = None) -> StorageFull:
     """Return the error of a full disk; `needed` is in bytes."""
     need = "" if needed is None else f" {needed / 1e6:.0f} MB are needed."
-    return StorageFull(
-        f"The disk that holds {place} is full.{need} Make room, or choose another home folder "
-        "with --home or LIMNER_HOME."
-    )
+    return StorageFull(f"The disk that holds {place} is full.{need} Make room, or {_OTHERWISE}.")
 
 
 def sha256_of(path: Path) -> str:

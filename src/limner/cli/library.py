@@ -206,7 +206,7 @@ def _entry(asset: "Asset") -> dict[str, object]:
         "media_type": asset.media_type,
         "size": str(asset.size),
         "bytes": asset.bytes,
-        "pixels": asset.pixel_digest,
+        "pixel_digest": asset.pixel_digest,
         "recipe": recipe.digest if recipe else None,
         "seed": recipe.seed if recipe else None,
         "model": recipe.model.name if recipe else None,

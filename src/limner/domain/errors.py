@@ -25,6 +25,7 @@ Each class carries a stable `code` (for HTTP problem documents and `--json`) and
 status of the command line. A message says what was wrong and what to do about it.
 """
 
+import errno
 from typing import ClassVar
 
 
@@ -159,3 +160,20 @@ class Cancelled(LimnerError):
 
     code = "cancelled"
     exit_status = 130
+
+
+_FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
+_READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
+
+
+def storage_failure(error: OSError, place: object, otherwise: str) -> StorageFailed:
+    """Return the error that says what the system's error about a place means.
+
+    `otherwise` is what else can be done, as the end of a sentence: “choose another folder”.
+    """
+    if error.errno in _FULL:
+        return StorageFull(f"The disk that holds {place} is full. Make room, or {otherwise}.")
+    if error.errno in _READ_ONLY:
+        return StorageReadOnly(f"{place} cannot be written. Allow writing there, or {otherwise}.")
+    reason = error.strerror or error
+    return StorageFailed(f"{place} could not be used: {reason}. Check the disk, or {otherwise}.")

@@ -9,25 +9,16 @@ from pathlib import Path
 
 from sqlalchemy.exc import DatabaseError
 
-from limner.domain.errors import LibraryBusy, StorageFailed, StorageFull, StorageReadOnly
+from limner.domain.errors import LibraryBusy, StorageFailed, storage_failure
 
-_FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
-_READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
+_OTHERWISE = "choose another home folder with --home or LIMNER_HOME"
 _ROOM_TO_WORK = 256 * 1024
 """Bytes SQLite needs free to work at all: below this, an input/output error means a full disk."""
 
 
 def file_failure(error: OSError, folder: Path) -> StorageFailed:
     """Return the error to raise for an OSError met under a folder of the library."""
-    if error.errno in _FULL:
-        return _full(folder)
-    if error.errno in _READ_ONLY:
-        return _read_only(folder)
-    reason = error.strerror or str(error)
-    return StorageFailed(
-        f"The folder {folder} could not be used ({reason}). Check that the disk is there and "
-        "healthy, or choose another home folder."
-    )
+    return storage_failure(error, folder, _OTHERWISE)
 
 
 def database_failure(error: DatabaseError, file: Path) -> StorageFailed | None:
@@ -44,7 +35,7 @@ def database_failure(error: DatabaseError, file: Path) -> StorageFailed | None:
             "was changed. Put back a copy of it, or move it away and start a new library."
         )
     if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM):
-        return _read_only(file.parent)
+        return file_failure(OSError(errno.EROFS, "read-only"), file.parent)
     if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN):
         return _out_of_reach(code, error, file)
     return None
@@ -81,23 +72,9 @@ def _code(error: DatabaseError) -> int | None:
     return extended & 0xFF if isinstance(extended, int) else None  # the low byte is the kind
 
 
-def _full(folder: Path) -> StorageFull:
-    return StorageFull(
-        f"The disk that holds {folder} is full. What was kept before is safe. Free some space, or "
-        "choose another home folder."
-    )
-
-
-def _read_only(folder: Path) -> StorageReadOnly:
-    return StorageReadOnly(
-        f"The folder {folder} cannot be written. Make it writable for this user, or choose "
-        "another home folder."
-    )
-
-
 def _out_of_reach(code: int, error: DatabaseError, file: Path) -> StorageFailed:
     if code == sqlite3.SQLITE_FULL or _free_bytes(file.parent) < _ROOM_TO_WORK:
-        return _full(file.parent)
+        return file_failure(OSError(errno.ENOSPC, "full"), file.parent)
     return StorageFailed(
         f"The library file {file} could not be read or written ({error.orig}). Check that the "
         "disk is there and healthy and that this user may use the folder."
