@@ -46,15 +46,15 @@ class Scripted(Options):
     ] = False
 
 
-O = TypeVar("O", bound=Options)  # noqa: E741 - no digit is near
+Asked = TypeVar("Asked", bound=Options)
 
 
 def command(
-    app: typer.Typer, kind: type[O], *examples: str, name: str | None = None
-) -> Callable[[Callable[[O], None]], Callable[[O], None]]:
+    app: typer.Typer, kind: type[Asked], *examples: str, name: str | None = None
+) -> Callable[[Callable[[Asked], None]], Callable[[Asked], None]]:
     """Register a function of one options object as a command, with examples under its help."""
 
-    def register(act: Callable[[O], None]) -> Callable[[O], None]:
+    def register(act: Callable[[Asked], None]) -> Callable[[Asked], None]:
         def run(context: typer.Context, **given: Any) -> None:
             for option, value in (context.obj or {}).items():
                 given[option] = given[option] or value

@@ -1,6 +1,7 @@
 """The program `limner`: its options, its commands, and the door where errors become words."""
 
 import json
+import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -30,11 +31,14 @@ class Misused(Protocol):
 
 def main() -> None:
     """Run the program and end the process with its exit status."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by who started us
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
     sys.exit(run(sys.argv[1:]))
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run the program with these arguments and return its exit status. Never raises."""
+    """Run the program with these arguments and return its exit status; errors are printed."""
     options = arguments[: arguments.index("--")] if "--" in arguments else arguments
     try:
         program = typer.main.get_command(app)

@@ -11,7 +11,7 @@ from limner.cli.output import output_of
 from limner.cli.screen import Screen
 from limner.cli.stopping import stopping
 from limner.cli.work import complete_model
-from limner.domain.errors import ModelUnavailable, WeightsRejected
+from limner.domain.errors import Cancelled, ModelUnavailable, WeightsRejected
 
 if TYPE_CHECKING:
     from limner.catalog.catalog import Catalog
@@ -110,7 +110,10 @@ def pull(asked: Pull) -> None:
     catalog = _catalog(asked)
     card = catalog.find(asked.name)
     with Screen(output) as screen, stopping(screen.say) as token:
-        catalog.pull(card, screen.tell, token, again=asked.again)
+        try:
+            catalog.pull(card, screen.tell, token, again=asked.again)
+        except Cancelled as stopped:
+            raise Cancelled("Stopped. Pull it again to go on from what is here.") from stopped
     if asked.json:
         output.record(_entry(catalog, card))
     else:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from limner.cli.command import Options, Scripted
+from limner.domain.errors import StorageFailed
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,10 @@ def _write(stream: BinaryIO, line: bytes) -> None:
     try:
         stream.write(line + b"\n")
         stream.flush()
-    except BrokenPipeError:
+    except OSError as error:
+        # Else Python would try to write the rest once more when it ends, and complain.
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())
         os.close(nowhere)
+        if not isinstance(error, BrokenPipeError):
+            raise StorageFailed(f"Results cannot be printed: {error.strerror}.") from error
