@@ -78,14 +78,14 @@ def _set_in(order: Order, drawn: Pixels, enlarge: Enlarge) -> Pixels:
     box = _box_of(mask)
     square = Size(width=box.side, height=box.side)
     patch = raster.resize(enlarge(drawn, square), square)
-    blend = _feathered(raster.region(_cut(mask, box)), box.side)
     height, width = original.shape[:2]
     top, left = max(box.top, 0), max(box.left, 0)
     bottom, right = min(box.top + box.side, height), min(box.left + box.side, width)
     inner = (slice(top - box.top, bottom - box.top), slice(left - box.left, right - box.left))
     outer = (slice(top, bottom), slice(left, right))
     finished = original.copy()
-    finished[outer] = _mix(original[outer], patch[inner], blend[inner])
+    share = _feathered(raster.region(mask[outer]), box.side)
+    finished[outer] = _mix(original[outer], patch[inner], share)
     return finished
 
 
@@ -103,19 +103,27 @@ def _mix(below: Pixels, above: Pixels, share: np.ndarray) -> Pixels:
 def _feathered(hole: np.ndarray, side: int) -> np.ndarray:
     """Return weights that rise from 0 at the mask's rim to 1 inside it; never outside.
 
-    What is too thin for so wide a rim gets a narrower one, or none.
+    The picture's own edge is no rim. What is too thin for so wide a rim gets a narrower one, or
+    none.
     """
     weights, left = hole.astype(np.float32), hole
     radius = max(1, side // 64)
     while radius:
         level = _blurred(hole, radius, radius)
-        inside = _blurred(level == 255, radius, 0) > 0
-        wide = _blurred(inside, 0, radius) > 0
+        wide = _opened(hole, radius)
         share = np.clip(level.astype(np.float32) / 127.5 - 1, 1 / 255, 1)
         weights = np.where(left & wide, share, weights)
         left = left & ~wide
         radius //= 2
     return weights
+
+
+def _opened(hole: np.ndarray, radius: int) -> np.ndarray:
+    """Return the parts of a region in which a square of `radius` around a pixel has room."""
+    middles = _blurred(np.pad(hole, radius), radius, radius) == 255
+    rows = _blurred(middles, radius, 0) > 0
+    opened = _blurred(rows, 0, radius) > 0
+    return opened[radius:-radius, radius:-radius]
 
 
 def _blurred(region: np.ndarray, across: int, down: int) -> np.ndarray:

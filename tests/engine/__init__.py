@@ -1,0 +1,1 @@
+"""The local engine: residency, batches, framing, the machine."""
