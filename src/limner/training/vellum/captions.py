@@ -33,10 +33,10 @@ class Chances:
     recolour: float = 0.1
     article: float = 0.45
     style: float = 0.25
-    ground: float = 0.15
+    ground: float = 0.1
     no_words: float = 0.1
     no_style: float = 0.08
-    less_common: float = 0.12
+    less_common: float = 0.06
 
 
 @dataclass(frozen=True)
