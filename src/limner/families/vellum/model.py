@@ -133,11 +133,15 @@ class VellumModel:
             watch.tell(
                 Notice("language", "Vellum understands English words; this prompt has few or none.")
             )
+            return
         rest = self._encoder.unheard(prompt)
         if rest:
+            shown = rest if len(rest) <= 80 else f"{rest[:79]}…"
             watch.tell(
                 Notice(
-                    "unheard", f"Vellum reads only the beginning; it did not read “…{rest[:80]}”."
+                    "unheard",
+                    f"Vellum did not read “{shown}”: it reads some twenty words, and none that "
+                    "is unknown to it.",
                 )
             )
 
@@ -160,8 +164,8 @@ def to_pixels(picture: Floats) -> Pixels:
     alpha = unit[..., 3:]
     colour = np.clip(unit[..., :3] / np.maximum(alpha, 1e-3), 0, 1)
     cleaned = np.clip((alpha - _CLEAR) / (_SOLID - _CLEAR), 0, 1)
-    straight = np.concatenate([np.where(cleaned > 0, colour, 0), cleaned], axis=-1)
-    pixels: Pixels = np.rint(straight * 255).astype(np.uint8)
+    pixels: Pixels = np.rint(np.concatenate([colour, cleaned], axis=-1) * 255).astype(np.uint8)
+    pixels[pixels[..., 3] == 0] = 0
     return pixels
 
 

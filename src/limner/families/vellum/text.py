@@ -13,6 +13,9 @@ from tokenizers import Tokenizer
 MOST_TOKENS = 24
 """The most word pieces Vellum reads, with the two that mark beginning and end."""
 
+_UNKNOWN = "[UNK]"
+"""The word piece that stands for anything MiniLM has no piece for."""
+
 _JOINERS = {0x200D, 0xFE0E, 0xFE0F, *range(0x1F3FB, 0x1F400)}
 """Characters that only shape the emoji beside them."""
 
@@ -59,11 +62,13 @@ class TextEncoder:
         )
 
     def unheard(self, text: str) -> str:
-        """Return the end of a text that lies beyond what Vellum reads, or an empty text."""
+        """Return the words of a text that Vellum does not know, and its end left unread."""
         encoding = self._tokenizer.encode(text)
-        if len(encoding.ids) <= MOST_TOKENS:
-            return ""
-        return text[encoding.offsets[MOST_TOKENS - 2][1] :].strip()
+        read = list(zip(encoding.tokens, encoding.offsets, strict=True))[: MOST_TOKENS - 1]
+        unread = [text[start:end] for token, (start, end) in read if token == _UNKNOWN]
+        if len(encoding.ids) > MOST_TOKENS:
+            unread.append(text[read[-1][1][1] :].strip())
+        return " ".join(unread)
 
     def _one(self, text: str) -> TextStates:
         ids = np.array([read_tokens(self._tokenizer, text)], np.int64)

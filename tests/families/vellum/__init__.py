@@ -1,0 +1,1 @@
+"""Vellum with the weights in the package."""
