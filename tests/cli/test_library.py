@@ -48,7 +48,7 @@ def test_the_shape_of_list_json(limner: Limner) -> None:
         "size",
         "bytes",
         "pixel_digest",
-        "recipe",
+        "recipe_digest",
         "seed",
         "model",
         "prompt",

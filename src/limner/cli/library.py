@@ -207,7 +207,7 @@ def _entry(asset: "Asset") -> dict[str, object]:
         "size": str(asset.size),
         "bytes": asset.bytes,
         "pixel_digest": asset.pixel_digest,
-        "recipe": recipe.digest if recipe else None,
+        "recipe_digest": recipe.digest if recipe else None,
         "seed": recipe.seed if recipe else None,
         "model": recipe.model.name if recipe else None,
         "prompt": recipe.prompt if recipe else None,
