@@ -52,7 +52,7 @@ def test_list(limner: Limner) -> None:
 
 def test_the_shape_of_list_json(limner: Limner) -> None:
     brush = limner("models", "list", "--json").records[-1]
-    weights = brush.pop("weights")
+    weights = brush.pop("weights_digest")
     assert len(weights) == 64
     assert brush == {
         "name": "brush",

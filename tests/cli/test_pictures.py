@@ -51,7 +51,10 @@ def test_the_shape_of_json(limner: Limner, folder: Path, home: Path) -> None:
     assert {first["asset"], second["asset"]} == {asset.id for asset in assets_in(home)}
     kept = next(asset for asset in assets_in(home) if asset.id == first["asset"])
     assert kept.recipe is not None
-    assert (first["recipe_digest"], first["pixel_digest"]) == (kept.recipe.digest, kept.pixel_digest)
+    assert (first["recipe_digest"], first["pixel_digest"]) == (
+        kept.recipe.digest,
+        kept.pixel_digest,
+    )
 
 
 def test_every_drawing_option_reaches_the_recipe(limner: Limner, engine: FakeEngine) -> None:

@@ -38,6 +38,7 @@ COMMANDS = [
     ("vellum", "train"),
     ("vellum", "export"),
     ("vellum", "sheet"),
+    ("vellum", "evaluate"),
 ]
 
 

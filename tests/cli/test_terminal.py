@@ -45,7 +45,11 @@ class Terminal:
             start_new_session=True,
         )
         os.close(inner)
-        self.seen = ""
+        self._bytes = b""
+
+    @property
+    def seen(self) -> str:
+        return self._bytes.decode(errors="replace")
 
     def read_until(self, text: str) -> None:
         """Read until the text is seen or the program ends."""
@@ -59,7 +63,7 @@ class Terminal:
                 return
             if not piece:
                 return
-            self.seen += piece.decode(errors="replace")
+            self._bytes += piece
 
     def finish(self) -> str:
         """Read to the end and return all that was seen."""

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from limner.training.vellum import corpus, export, loop, sheets
+from limner.training.vellum import corpus, evaluate, export, loop, sheets
 
 from .conftest import Limner
 
@@ -77,6 +77,19 @@ def test_sheet(limner: Limner, folders: Path, monkeypatch: pytest.MonkeyPatch) -
     target = RECIPE / "sheets"
     assert (ran.status, ran.lines) == (0, [f"{target}/common.png", f"{target}/styles.png"])
     assert (asked[0].weights / "vellum.onnx").is_file()
+
+
+def test_evaluate(limner: Limner, folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[evaluate.EvaluateConfig] = []
+
+    def measure(config: evaluate.EvaluateConfig) -> SimpleNamespace:
+        asked.append(config)
+        return SimpleNamespace(table=lambda: "| clear | 0.90 |")
+
+    monkeypatch.setattr(evaluate, "evaluate", measure)
+    ran = limner("vellum", "evaluate", "--weights", str(RECIPE))
+    assert (ran.status, ran.out) == (0, "| clear | 0.90 |\n")
+    assert asked == [evaluate.EvaluateConfig(RECIPE, WORK / "corpus", RECIPE)]
 
 
 @pytest.mark.parametrize(

@@ -185,7 +185,7 @@ def _entry(catalog: "Catalog", card: "ModelCard") -> dict[str, object]:
         "bytes": card.bytes,
         "licence": card.licence.spdx,
         "commercial": card.licence.commercial,
-        "weights": card.weights_digest,
+        "weights_digest": card.weights_digest,
     }
 
 

@@ -1,4 +1,4 @@
-"""The commands that make Vellum: corpus, training run, export, sheets of what it draws."""
+"""The commands that make Vellum: corpus, training run, export, sheets, evaluation."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -138,13 +138,24 @@ def sheet(asked: Judge) -> None:
         output_of(asked).line(str(path))
 
 
+def evaluate(asked: Judge) -> None:
+    """Measure how often a drawn picture is most like the one it should be."""
+    with _training_packages():
+        from limner.training.vellum.evaluate import EvaluateConfig, evaluate
+
+    weights = asked.weights or _shipped()
+    figures = evaluate(EvaluateConfig(weights, _corpus_of(asked), asked.recipe))
+    output_of(asked).line(figures.table())
+
+
 def add_to(app: typer.Typer) -> None:
     """Add these commands to the program."""
     group = typer.Typer(
-        help="Make Vellum anew: corpus, train, export, sheet.", no_args_is_help=True
+        help="Make Vellum anew: corpus, train, export, sheet, evaluate.", no_args_is_help=True
     )
     command(group, Making, "limner vellum corpus")(corpus)
     command(group, Train, "limner vellum train --minutes 60 --workers 2")(train)
     command(group, Export, "limner vellum export --weights weights/")(export)
     command(group, Judge, "limner vellum sheet --weights weights/")(sheet)
+    command(group, Judge, "limner vellum evaluate --weights weights/")(evaluate)
     app.add_typer(group, name="vellum")
