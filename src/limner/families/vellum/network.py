@@ -29,6 +29,9 @@ class NetworkConfig:
     text_width: int = 384
     styles: int = 6
     head_channels: int = 8
+    layout_width: int = 512
+    layout_dots: int = 32
+    gist_width: int = 192
 
     @property
     def grid(self) -> int:
@@ -71,6 +74,39 @@ class Block(nn.Module):
         return x + gate_f * fed
 
 
+class Layout(nn.Module):
+    """From gist and style straight to what belongs where: a few numbers per patch.
+
+    Attention finds the layout of a thing only slowly from words alone; a feed-forward net from
+    the whitened sentence vector learns it many times sooner, and attention refines it.
+    """
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        inner, self.dots = config.layout_width, config.layout_dots
+        self.mean: Tensor
+        self.whitening: Tensor
+        self.register_buffer("mean", torch.zeros(config.text_width))
+        self.register_buffer("whitening", torch.zeros(config.text_width, config.gist_width))
+        self.style = nn.Embedding(config.styles + 1, inner)
+        self.enter = nn.Linear(config.gist_width, inner)
+        self.inner = nn.Linear(inner, inner)
+        self.spread = nn.Linear(inner, config.grid**2 * self.dots)
+        self.leave = nn.Linear(self.dots, config.width)
+        self.overall = nn.Linear(inner, config.width)
+
+    def forward(self, pooled: Tensor, spoken: Tensor, style: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what to add to the patches (B × patches × width) and to the condition.
+
+        `pooled` is B × text_width, `spoken` B × 1: 1 where there are words, else 0.
+        """
+        gist = ((pooled - self.mean) @ self.whitening) * spoken
+        x = F.gelu(self.enter(gist) + self.style(style), approximate="tanh")
+        x = x + F.gelu(self.inner(x), approximate="tanh")
+        patches = self.spread(x).view(x.shape[0], -1, self.dots)
+        return self.leave(patches), self.overall(x)
+
+
 class VellumNetwork(nn.Module):
     """Predicts the clean picture from a noisy one, a time, words and a style."""
 
@@ -90,6 +126,7 @@ class VellumNetwork(nn.Module):
         self.time = nn.Sequential(
             nn.Linear(2 * _TIME_FEATURES, width), nn.SiLU(), nn.Linear(width, width)
         )
+        self.layout = Layout(config)
         adapt = nn.Linear(width, 6 * width)
         self.adapt = nn.Sequential(nn.SiLU(), adapt)
         self.blocks = nn.ModuleList(Block(width, config.heads) for _ in range(config.depth))
@@ -109,7 +146,8 @@ class VellumNetwork(nn.Module):
         cosine, sine = _turns(grid, width // config.heads)
         self.register_buffer("turn_cosine", cosine, persistent=False)
         self.register_buffer("turn_sine", sine, persistent=False)
-        _start((self.leave, self.last_adapt, last), adapt)
+        layout = (self.layout.leave, self.layout.overall)
+        _start((self.leave, self.last_adapt, last, *layout), adapt)
 
     def forward(
         self, z: Tensor, t: Tensor, text: Tensor, text_mask: Tensor, pooled: Tensor, style: Tensor
@@ -122,7 +160,10 @@ class VellumNetwork(nn.Module):
         """
         batch, count = text_mask.shape
         c = self.time(_time_features(t)) + self.style(style) + self.gist(_evened(pooled))
-        image = self.enter(self._patches(z)) + self.positions
+        spoken = text_mask.sum(1, keepdim=True).clamp(max=1)
+        laid_out, overall = self.layout(pooled, spoken, style)
+        c = c + overall
+        image = self.enter(self._patches(z)) + self.positions + laid_out
         words = self.words(_evened(text))
         x = torch.cat([self.nothing.expand(batch, -1, -1), words, image], 1)
         seen = torch.ones(batch, 1 + count + image.shape[1], device=z.device)
