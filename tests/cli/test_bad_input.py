@@ -77,7 +77,7 @@ def test_any_script_is_a_prompt(limner: Limner, folder: Path, prompt: str) -> No
         (("generate", "fox", "--model", "u2netp"), 2, "invalid_option", "vellum"),
         (("generate", "fox", "--colour", "red"), 2, "invalid_option", "--colour"),
         (("generate", "fox", "--from", "x.csv"), 2, "invalid_option", "not both"),
-        (("edit", "none.png", "a fox"), 7, "storage_failed", "none.png"),
+        (("edit", "none.png", "a fox"), 3, "not_found", "none.png"),
         (("edit", "none.png"), 2, "invalid_option", "PROMPT"),
         (("upscale", "."), 7, "storage_failed", "directory"),
         (("upscale",), 2, "invalid_option", "FILE"),

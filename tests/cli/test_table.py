@@ -84,7 +84,7 @@ def test_faults_are_named_before_anything_is_drawn(
 @pytest.mark.parametrize(
     ("arguments", "status", "code", "word"),
     [
-        (("--from", "none.csv"), 7, "storage_failed", "none.csv"),
+        (("--from", "none.csv"), 3, "not_found", "none.csv"),
         (("--from", "."), 7, "storage_failed", "directory"),
         (("--from", "bytes.csv"), 2, "invalid_table", "UTF-8"),
         (("--from", "prompts.csv", "--out", "fox.png"), 2, "invalid_option", "folder"),

@@ -5,7 +5,7 @@ import re
 import secrets
 from pathlib import Path
 
-from limner.domain.errors import StorageFailed, storage_failure
+from limner.domain.errors import NotFound, StorageFailed, storage_failure
 
 OTHERWISE = "choose another folder with --out"
 
@@ -33,9 +33,11 @@ def write_file(path: Path, content: bytes) -> Path:
 
 
 def read_file(path: Path) -> bytes:
-    """Return a file's bytes; raise StorageFailed saying why it cannot be read."""
+    """Return a file's bytes; raise NotFound or StorageFailed saying why it cannot be read."""
     try:
         return path.read_bytes()
+    except FileNotFoundError as error:
+        raise NotFound(f"There is no file {path}. Check the path.") from error
     except OSError as error:
         raise StorageFailed(
             f"{path} could not be read: {error.strerror or error}. Check the path."
