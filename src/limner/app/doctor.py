@@ -18,6 +18,7 @@ from limner.store.library import Library
 
 _LOW_DISK = 500 * 1024**2
 _LOW_MEMORY = 700 * 1024**2
+_OTHER_HOME = "Choose a folder you may write with --home or LIMNER_HOME."
 
 
 class State(StrEnum):
@@ -39,7 +40,10 @@ class Finding:
 
 
 def examine(settings: Settings) -> list[Finding]:
-    """Examine machine, runtimes, home folder, library and models; changes nothing."""
+    """Examine machine, runtimes, home folder, library and models.
+
+    Opening a library of an older Limner brings it up to date; nothing else is changed.
+    """
     return [
         *_machine(),
         *_runtimes(),
@@ -98,8 +102,7 @@ def _home(home: Path) -> Finding:
         with tempfile.TemporaryFile(dir=there):
             pass
     except OSError as error:
-        advice = "Choose a folder you may write with --home or LIMNER_HOME."
-        return Finding("home", State.FAIL, f"{home}: {error.strerror}", advice)
+        return Finding("home", State.FAIL, f"{home}: {error.strerror}", _OTHER_HOME)
     free = shutil.disk_usage(there).free
     low = free < _LOW_DISK
     return Finding(
@@ -111,27 +114,29 @@ def _home(home: Path) -> Finding:
 
 
 def _library(home: Path) -> Finding:
-    if not (home / "library.sqlite").exists():
-        return Finding("library", State.OK, "empty; it is made with the first picture")
     try:
-        library = Library.open(home)
+        if not (home / "library.sqlite").exists():
+            return Finding("library", State.OK, "empty; it is made with the first picture")
+        with Library.open(home) as library:
+            problems = library.check()
     except LimnerError as error:
         return Finding("library", State.FAIL, error.message, "Nothing was changed.")
-    try:
-        problems = library.check()
-    except LimnerError as error:
-        return Finding("library", State.FAIL, error.message, "Nothing was changed.")
-    finally:
-        library.close()
+    except OSError as error:
+        return Finding("library", State.FAIL, f"{home}: {error.strerror}", _OTHER_HOME)
     if problems:
-        detail = f"{len(problems)} problem(s): {problems[0]}"
+        detail = f"{len(problems)} problem(s): {problems[0].message}"
         return Finding("library", State.FAIL, detail, "See `limner library check`.")
     return Finding("library", State.OK, "every picture is whole")
 
 
 def _models(settings: Settings) -> Iterator[Finding]:
     models = open_models(settings)
-    for card in models.catalog.cards():
+    try:
+        cards = models.catalog.cards()
+    except LimnerError as error:
+        yield Finding("models", State.FAIL, error.message, "Install Limner again with pip.")
+        return
+    for card in cards:
         if not models.catalog.installed(card):
             yield Finding(card.name, State.OK, "not here; `limner models pull` fetches it")
             continue

@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -10,7 +11,7 @@ from pathlib import Path
 from limner.app.files import write_file
 from limner.app.models import Models
 from limner.domain.asset import Asset, Parent, Relation
-from limner.domain.errors import InvalidOption, InvalidSize
+from limner.domain.errors import InvalidOption, InvalidSize, StorageFailed
 from limner.domain.event import CancelToken, Happening, Notice
 from limner.domain.recipe import (
     MAX_SEED,
@@ -148,10 +149,11 @@ class Studio:
         )
 
     def find_made(self, actor: Actor, workspace: Workspace, recipe: Recipe) -> Made | None:
-        """Return the kept picture of exactly this Recipe, or None."""
+        """Return the kept picture of exactly this Recipe; None too where its file is damaged."""
         actor.require(workspace, Role.VIEWER)
         for asset in self.library.find_by_recipe(workspace, recipe.digest):
-            return Made(asset, self.library.read(workspace, asset.id), asset.seconds or 0.0)
+            with suppress(StorageFailed):  # drawing it again mends the file
+                return Made(asset, self.library.read(workspace, asset.id), asset.seconds or 0.0)
         return None
 
     def close(self) -> None:

@@ -82,7 +82,7 @@ def read_table(path: Path, defaults: Draft, count: int = 1) -> list[Row]:
         for cells in reader:
             _read_row(reader.line_num, cells, defaults, count, rows, faults)
     except csv.Error as error:
-        raise InvalidTable(f"{path}, line {reader.line_num}: {error}.") from error
+        raise InvalidTable(f"{path}, line {reader.reader.line_num}: {error}.") from error
     if faults:
         raise _bad_rows(f"{path} was not started", faults)
     if not rows:
@@ -128,12 +128,11 @@ def produce(
     Pictures that are already in the folder are yielded as they are; pictures in the library but
     not in the folder are written again without drawing.
     """
-    manifest = folder / MANIFEST
-    done = _read_manifest(manifest)
+    done = _read_manifest(folder / MANIFEST)
     waiting: list[Planned] = []
     for item in planned:
         entry = done.get((item.file, item.recipe.digest))
-        if entry is not None and _intact(folder / item.file, str(entry.get("asset"))):
+        if entry is not None and _intact(folder / item.file, str(entry["asset"])):
             yield Produced(entry, was_there=True)
             continue
         kept = studio.find_made(actor, workspace, item.recipe)
@@ -242,33 +241,48 @@ def _finish(folder: Path, item: Planned, made: Made) -> dict[str, object]:
 
 def _append(manifest: Path, entry: dict[str, object]) -> None:
     try:
-        with manifest.open("ab+") as file:
-            torn = file.tell() > 0 and not _ends_in_newline(manifest)
-            text = json.dumps(entry, ensure_ascii=False)
-            file.write(("\n" if torn else "").encode() + text.encode() + b"\n")
+        with manifest.open("ab") as file:
+            file.write(json.dumps(entry, ensure_ascii=False).encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
         raise storage_failure(error, manifest, OTHERWISE) from error
 
 
-def _ends_in_newline(path: Path) -> bool:
-    with path.open("rb") as file:
-        file.seek(-1, os.SEEK_END)
-        return file.read(1) == b"\n"
-
-
 def _read_manifest(manifest: Path) -> dict[tuple[str, str], dict[str, object]]:
     entries: dict[tuple[str, str], dict[str, object]] = {}
     if not manifest.exists():
         return entries
-    for line in read_file(manifest).decode(errors="replace").splitlines():
-        try:
-            entry = json.loads(line)
+    *lines, last = read_file(manifest).split(b"\n")
+    if last:
+        _mend_end(manifest, last)
+    for line in (*lines, last):
+        entry = _read_entry(line)
+        if entry is not None:
             entries[(str(entry["path"]), str(entry["recipe_digest"]))] = entry
-        except (json.JSONDecodeError, KeyError, TypeError):
-            continue  # a line torn by a crash: its picture is looked for in the library
     return entries
+
+
+def _mend_end(manifest: Path, last: bytes) -> None:
+    """Take away a last line that a crash tore; end one that only lacks its newline."""
+    try:
+        with manifest.open("ab") as file:
+            if _read_entry(last) is None:
+                file.truncate(file.tell() - len(last))
+            else:
+                file.write(b"\n")
+    except OSError as error:
+        raise storage_failure(error, manifest, OTHERWISE) from error
+
+
+def _read_entry(line: bytes) -> dict[str, object] | None:
+    """Return a line of a manifest, None where it is torn: the library knows its picture."""
+    try:
+        entry = json.loads(line)
+    except ValueError:
+        return None
+    needed = {"path", "recipe_digest", "asset"}
+    return entry if isinstance(entry, dict) and needed <= entry.keys() else None
 
 
 def _intact(path: Path, asset: str) -> bool:

@@ -1,0 +1,1 @@
+"""The use cases, on the fake engine and on the real model."""
