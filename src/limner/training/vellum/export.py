@@ -1,6 +1,7 @@
 """From a checkpoint to the files that ship: small on disk, float32 at run time."""
 
 import hashlib
+import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,19 +22,25 @@ from limner.families.vellum.family import (
 )
 from limner.families.vellum.network import VellumNetwork
 from limner.training.vellum.checkpoint import Checkpoint, read_checkpoint
+from limner.training.vellum.corpus import Corpus, read_corpus
 from limner.training.vellum.denoiser import denoiser
 
+VOCABULARY = "concepts.json"
 AGREEMENT = 1e-3
 """The most that the graph may differ from torch with the same 16-bit weights, relative."""
 
 
 @dataclass(frozen=True)
 class ExportConfig:
-    """What to export: a checkpoint, to a folder. `encoder` holds the text encoder to go with it."""
+    """What to export: a checkpoint, to a folder. `encoder` holds the text encoder to go with it.
+
+    With `corpus`, the words that the model was trained on are written beside it.
+    """
 
     checkpoint: Path
     target: Path
     encoder: Path = WEIGHTS
+    corpus: Path | None = None
 
 
 def export(config: ExportConfig) -> float:
@@ -54,6 +61,8 @@ def export(config: ExportConfig) -> float:
     if config.encoder.resolve() != config.target.resolve():
         for name in (ENCODER, TOKENIZER):
             shutil.copyfile(config.encoder / name, config.target / name)
+    if config.corpus is not None:
+        _write_vocabulary(config.target, read_corpus(config.corpus))
     _write_facts(config.target, checkpoint)
     return difference
 
@@ -95,6 +104,20 @@ def disagreement(network: VellumNetwork, path: Path) -> float:
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     found = session.run(["clean"], {name: value.numpy() for name, value in inputs.items()})[0]
     return float(np.abs(found - expected).max() / np.abs(expected).max())
+
+
+def _write_vocabulary(folder: Path, corpus: Corpus) -> None:
+    """Write `concepts.json`: what the model can draw, by the words that mean or hint at it."""
+    known = [
+        {
+            "names": list(concept.names),
+            "keywords": list(concept.keywords),
+            "common": concept.common,
+        }
+        for concept in corpus.concepts
+    ]
+    content = json.dumps({"concepts": known}, indent=1, ensure_ascii=False)
+    (folder / VOCABULARY).write_text(content + "\n", "utf-8")
 
 
 def _write_facts(folder: Path, checkpoint: Checkpoint) -> None:

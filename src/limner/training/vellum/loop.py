@@ -65,11 +65,15 @@ class TrainConfig:
 
 @dataclass(frozen=True)
 class _Shared:
-    """What workers have in common: their weights side by side, their steps, and the signals."""
+    """What workers have in common: their weights side by side, what they tell, the signals.
+
+    `told` is workers × 3: the steps of the last slice, the part of the budget that is over,
+    and whether to stop. What is decided from it after the barrier, all decide alike.
+    """
 
     raw: Tensor
     mean: Tensor
-    steps: Tensor
+    told: Tensor
     barrier: Any
     stop: Any
 
@@ -89,7 +93,7 @@ def train(config: TrainConfig) -> Checkpoint:
     shared = _Shared(
         _common(config.workers, count),
         _common(config.workers, count),
-        _common(config.workers),
+        _common(config.workers, 3),
         context.Barrier(config.workers),
         context.Event(),
     )
@@ -145,7 +149,7 @@ def _common(*shape: int) -> Tensor:
 
 def _work(rank: int, config: TrainConfig, shared: _Shared) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: shared.stop.set())
     os.nice(config.nice + (8 if rank else 0))
     torch.set_num_threads(1)
     _Worker(rank, config, shared).run()
@@ -187,7 +191,8 @@ class _Worker:
         self._shared.barrier.wait()
         self._begun = saved = time.monotonic()
         looked = 0.0
-        while self._part < 1 and not self._shared.stop.is_set():
+        stopping = False
+        while self._part < 1 and not stopping:
             started = time.monotonic()
             loss = self._slice(started + self._config.slice_seconds)
             stopping, steps = self._average()
@@ -200,8 +205,6 @@ class _Worker:
             if stopping or self._part >= 1 or now - saved > _SAVE_EVERY:
                 self._save()
                 saved = now
-            if stopping:
-                break
 
     def _slice(self, end: float) -> float:
         """Train alone until `end`; return the mean loss."""
@@ -216,7 +219,7 @@ class _Worker:
             self._network.zero_grad(set_to_none=True)
             self._follow(min(_MEMORY, 1 - 1 / (done / 6 + 2)))
             steps, total = steps + 1, total + loss.item()
-        self._shared.steps[self._rank] = steps
+        self._shared.told[self._rank, 0] = steps
         return total / steps
 
     def _batch(self) -> tuple[Tensor, dict[str, Tensor]]:
@@ -252,13 +255,16 @@ class _Worker:
     def _average(self) -> tuple[bool, int]:
         """Share weights with the other workers; return whether to stop, and all their steps."""
         shared = self._shared
+        shared.told[self._rank, 1] = self._part
+        shared.told[self._rank, 2] = float(shared.stop.is_set())
         shared.raw[self._rank] = _flat(list(self._network.parameters())).cpu()
         shared.mean[self._rank] = _flat(list(self._mean.parameters())).cpu()
         shared.barrier.wait()
-        steps = int(shared.steps.sum())
-        shares = shared.steps / steps
+        steps = int(shared.told[:, 0].sum())
+        shares = shared.told[:, 0] / steps
+        self._part = float(shared.told[:, 1].max())
+        stopping = bool(shared.told[:, 2].any())
         raw, mean = (shares @ weights for weights in (shared.raw, shared.mean))
-        stopping = bool(shared.stop.is_set())
         shared.barrier.wait()
         _fill(self._network, raw)
         _fill(self._mean, mean)
