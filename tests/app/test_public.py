@@ -15,7 +15,7 @@ from limner.domain.errors import InvalidOption, LimnerError
 from limner.domain.recipe import Draft, Recipe
 from limner.engine import machine
 from limner.engine.local import EngineSettings
-from tests.fakes import FakeEngine, fake_desk, fake_models
+from tests.fakes import FakeEngine, fake_desk
 
 METHODS = {
     "bring": "(self, picture)",
@@ -97,8 +97,7 @@ def test_the_engine_gets_its_slice_of_the_settings(
     ]
 
 
-def test_the_bench_measures_all_it_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wiring, "open_models", fake_models)
+def test_the_bench_measures_all_it_names(tmp_path: Path) -> None:
     told: list[str] = []
     with fake_desk(Settings(home=tmp_path, offline=True)) as desk:
         measures = {one.name: one for one in run_bench(desk, told.append)}

@@ -123,14 +123,14 @@ def test_other_places_are_no_model(tmp_path: Path) -> None:
 def test_a_folder_of_any_name_gives_a_card_that_can_be_written(
     tmp_path: Path, copy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    odd = copy.rename(tmp_path / "fo\udcffx")
+    odd = copy.rename(tmp_path / "fox \udcff")
     card = FAMILY.recognise(odd)
     assert card is not None
-    assert card.name == "fo?x"
+    assert card.name == "fox ?"
     monkeypatch.chdir(odd)
     here = FAMILY.recognise(Path())
     assert here is not None
-    assert here.name == "fo?x"
+    assert here.name == "fox ?"
 
 
 def test_a_network_that_is_none_is_refused(copy: Path, card: ModelCard) -> None:
