@@ -239,9 +239,9 @@ def test_an_upscaler_that_is_not_here_is_found_out_before_drawing(
     [
         ({"prompt": ""}, InvalidPrompt, "empty"),
         ({"prompt": "x" * 10_000}, InvalidPrompt, "10,000 characters"),
-        ({"prompt": "fo\udcff"}, InvalidPrompt, "broken"),
+        ({"prompt": "fox \udcff"}, InvalidPrompt, "broken"),
         ({"style": "cubist"}, InvalidOption, "flat, sticker"),
-        ({"sytle": "flat"}, InvalidOption, "sytle"),
+        ({"colour": "flat"}, InvalidOption, "colour"),
         ({"style": "fl\udcff"}, InvalidOption, "style"),
         ({"style": ["flat"]}, InvalidOption, r"style cannot be “\['flat'\]”"),
         ({"steps": 0}, InvalidOption, "steps"),

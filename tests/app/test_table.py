@@ -159,7 +159,7 @@ def test_every_bad_row_is_listed_with_its_line_and_what_is_wrong(tmp_path: Path)
         "bad,-1,,,,,\n"
         "bad,,,nan,,,\n"
         "bad,1,64,2,yes,1,png,more\n"
-        "ba\x1bd,,,,,,\n"
+        "bad\x1b,,,,,,\n"
         "bad,,,,,99999999999,\n",
     )
     told = [line for line in said.splitlines() if line.startswith("line ")]

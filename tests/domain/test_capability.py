@@ -176,7 +176,7 @@ def test_an_unknown_style_lists_the_known() -> None:
 
 
 def test_an_unknown_extra_lists_the_known() -> None:
-    refused(InvalidOption, "no option “sytle”.*style, paper, border", extras=(("sytle", "3d"),))
+    refused(InvalidOption, "no option “colour”.*style, paper, border", extras=(("colour", "3d"),))
     refused(InvalidOption, "has: none", PLAIN, extras=(("style", "3d"),))
 
 
@@ -299,7 +299,7 @@ def test_words_no_file_could_hold_are_refused(name: str, letter: str) -> None:
     [
         "🦊",
         "👩🏽‍🚀 in space",
-        "ein Fuchs",
+        "der Fuchs",
         "лиса",
         "キツネ",
         "ثعلب",

@@ -49,7 +49,7 @@ def test_other_scripts_are_foreign(prompt: str) -> None:
     assert is_foreign(prompt)
 
 
-@pytest.mark.parametrize("prompt", ["a fox", "ein süßer Fuchs", "3 × 4", "", "42", "fox лис", "Ⅷ"])
+@pytest.mark.parametrize("prompt", ["a fox", "der süße Fuchs", "3 × 4", "", "42", "fox лис", "Ⅷ"])
 def test_latin_ones_and_those_without_letters_are_not(prompt: str) -> None:
     assert not is_foreign(prompt)
 
