@@ -140,7 +140,7 @@ def _capability(facts: Facts, native: Size) -> Capability:
         extras=(
             ChoiceExtra(
                 name="style",
-                summary="the look; left out, words of the prompt or else the first one decide",
+                summary="the look; left out, a word of the prompt decides, else it is flat",
                 choices=facts.styles,
             ),
         ),

@@ -22,6 +22,8 @@ from limner.families.vellum.text import (
 )
 
 _PREVIEW_EVERY = 4
+_PLAINEST = "flat"
+"""The style that is drawn where neither option nor words say which."""
 _CLEAR, _SOLID = 0.06, 0.94
 """Alphas beyond these count as none and full: a sticker has a clean ground and body."""
 
@@ -118,14 +120,14 @@ class VellumModel:
         }
 
     def _style(self, recipe: Recipe) -> int:
-        """Return the index of a Recipe's style: as chosen, as its words say, else the first."""
+        """Return the index of a Recipe's style: as chosen, as its words say, else the plainest."""
         chosen = recipe.extra("style")
         if chosen is not None:
             return self._styles.index(str(chosen))
         words = set(recipe.prompt.lower().replace(",", " ").split())
         return next(
             (number for number, style in enumerate(self._styles) if style in words),
-            0,
+            self._styles.index(_PLAINEST) if _PLAINEST in self._styles else 0,
         )
 
     def _tell_unheard(self, prompt: str, watch: Watch) -> None:
