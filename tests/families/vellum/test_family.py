@@ -12,7 +12,7 @@ from limner.domain.errors import LimnerError, ModelUnavailable, WeightsRejected
 from limner.domain.recipe import Task
 from limner.families.family import Placement, discover
 from limner.families.vellum import FAMILY, family
-from limner.families.vellum.family import DENOISER, ENCODER, FACTS, TOKENIZER, WEIGHTS
+from limner.families.vellum.facts import DENOISER, ENCODER, FACTS, TOKENIZER, WEIGHTS
 
 
 @pytest.fixture

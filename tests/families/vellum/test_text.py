@@ -5,7 +5,7 @@ import pytest
 
 from limner.domain.card import Installed
 from limner.families.session import open_session
-from limner.families.vellum.family import ENCODER, TOKENIZER
+from limner.families.vellum.facts import ENCODER, TOKENIZER
 from limner.families.vellum.text import (
     MOST_TOKENS,
     TextEncoder,

@@ -9,7 +9,7 @@ import onnxruntime
 import pytest
 import torch
 
-from limner.families.vellum.family import ENCODER, FACTS, TOKENIZER, WEIGHTS, read_facts
+from limner.families.vellum.facts import ENCODER, FACTS, TOKENIZER, WEIGHTS, read_facts
 from limner.families.vellum.network import VellumNetwork
 from limner.families.vellum.text import TextEncoder, load_tokenizer
 from limner.training.vellum import corpus as corpora

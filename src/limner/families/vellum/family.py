@@ -2,11 +2,7 @@
 
 from functools import cache
 from pathlib import Path
-from typing import Annotated
 
-from pydantic import Field, field_validator
-
-from limner.domain.canonical import Frozen
 from limner.domain.capability import Capability, ChoiceExtra, Range, Sizes, TaskInputs
 from limner.domain.card import (
     Installed,
@@ -17,37 +13,11 @@ from limner.domain.card import (
     WeightFile,
 )
 from limner.domain.errors import ModelUnavailable
-from limner.domain.recipe import InputRole, Sha256, Size, Task
+from limner.domain.recipe import InputRole, Size, Task
 from limner.families.family import LoadedModel, Placement
+from limner.families.vellum.facts import WEIGHTS, Facts, read_facts
 
-WEIGHTS = Path(__file__).parent / "weights"
-DENOISER, ENCODER, TOKENIZER, FACTS = "vellum.onnx", "minilm.onnx", "tokenizer.json", "facts.json"
 SAMPLERS = ("euler", "heun")
-
-
-class FileFact(Frozen):
-    """A file of the weights: its name, sha256 and size."""
-
-    name: str
-    sha256: Sha256
-    bytes: int
-
-
-class Facts(Frozen):
-    """What an export says of itself: see `training.vellum.export`."""
-
-    pixels: Annotated[int, Field(ge=16, le=1024)]
-    styles: tuple[str, ...]
-    samples: int
-    minutes: float
-    files: tuple[FileFact, ...]
-
-    @field_validator("files")
-    @classmethod
-    def _are_complete(cls, files: tuple[FileFact, ...]) -> tuple[FileFact, ...]:
-        if sorted(file.name for file in files) != sorted((DENOISER, ENCODER, TOKENIZER)):
-            raise ValueError(f"the files must be {DENOISER}, {ENCODER} and {TOKENIZER}")
-        return files
 
 
 class VellumFamily:
@@ -73,11 +43,6 @@ class VellumFamily:
         from limner.families.vellum.model import load_model
 
         return load_model(installed, placement)
-
-
-def read_facts(folder: Path) -> Facts:
-    """Return the facts beside a set of weights; raise OSError or ValueError if there are none."""
-    return Facts.model_validate_json((folder / FACTS).read_bytes())
 
 
 @cache

@@ -11,7 +11,7 @@ from limner.domain.event import Notice, Preview, Step
 from limner.domain.recipe import InputRole, Recipe, Task
 from limner.families.family import LoadedModel, Order, Pixels, Placement, Watch
 from limner.families.session import open_session
-from limner.families.vellum.family import DENOISER, ENCODER, TOKENIZER
+from limner.families.vellum.facts import DENOISER, ENCODER, TOKENIZER
 from limner.families.vellum.sampler import Floats, Start, draw_noise, sample
 from limner.families.vellum.text import (
     TextEncoder,

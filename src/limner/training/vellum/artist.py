@@ -8,7 +8,7 @@ import numpy as np
 import onnxruntime
 
 from limner.families.family import Pixels
-from limner.families.vellum.family import DENOISER, ENCODER, TOKENIZER, Facts, read_facts
+from limner.families.vellum.facts import DENOISER, ENCODER, TOKENIZER, Facts, read_facts
 from limner.families.vellum.model import to_pixels
 from limner.families.vellum.sampler import Floats, Start, draw_noise, sample
 from limner.families.vellum.text import TextEncoder, load_tokenizer

@@ -11,7 +11,7 @@ import onnx
 import onnxruntime
 import torch
 
-from limner.families.vellum.family import (
+from limner.families.vellum.facts import (
     DENOISER,
     ENCODER,
     FACTS,

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
-from limner.families.vellum.family import ENCODER, TOKENIZER
+from limner.families.vellum.facts import ENCODER, TOKENIZER
 from limner.families.vellum.text import Floats, TextStates, load_tokenizer, read_tokens
 
 _WIDTH = 384

@@ -12,7 +12,7 @@ import onnx
 from onnx import TensorProto
 from safetensors.numpy import load
 
-from limner.families.vellum.family import ENCODER, TOKENIZER
+from limner.families.vellum.facts import ENCODER, TOKENIZER
 from limner.training.vellum.graph import Array, Graph, rounded
 from limner.training.vellum.sources import Package, Shelf
 

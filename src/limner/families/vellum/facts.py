@@ -1,0 +1,42 @@
+"""The files of Vellum's weights, and what an export says of itself."""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, field_validator
+
+from limner.domain.canonical import Frozen
+from limner.domain.recipe import Sha256
+
+WEIGHTS = Path(__file__).parent / "weights"
+DENOISER, ENCODER, TOKENIZER, FACTS = "vellum.onnx", "minilm.onnx", "tokenizer.json", "facts.json"
+
+
+class FileFact(Frozen):
+    """A file of the weights: its name, sha256 and size."""
+
+    name: str
+    sha256: Sha256
+    bytes: int
+
+
+class Facts(Frozen):
+    """What an export says of itself: see `training.vellum.export`."""
+
+    pixels: Annotated[int, Field(ge=16, le=1024)]
+    styles: tuple[str, ...]
+    samples: int
+    minutes: float
+    files: tuple[FileFact, ...]
+
+    @field_validator("files")
+    @classmethod
+    def _are_complete(cls, files: tuple[FileFact, ...]) -> tuple[FileFact, ...]:
+        if sorted(file.name for file in files) != sorted((DENOISER, ENCODER, TOKENIZER)):
+            raise ValueError(f"the files must be {DENOISER}, {ENCODER} and {TOKENIZER}")
+        return files
+
+
+def read_facts(folder: Path) -> Facts:
+    """Return the facts beside a set of weights; raise OSError or ValueError if there are none."""
+    return Facts.model_validate_json((folder / FACTS).read_bytes())
