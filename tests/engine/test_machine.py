@@ -1,7 +1,7 @@
 """What the machine says of itself is usable, whatever the machine."""
 
 from pathlib import Path
-from types import SimpleNamespace
+from typing import NamedTuple
 
 import numpy as np
 import psutil
@@ -15,20 +15,34 @@ def test_there_is_at_least_one_core_and_never_more_free_than_there_are() -> None
     assert 1 <= machine.free_cores() <= machine.cores()
 
 
-def idle(share: float, nice: float = 0.0) -> SimpleNamespace:
-    return SimpleNamespace(idle=share, iowait=0.0, nice=nice)
+class Times(NamedTuple):
+    """Seconds as psutil gives them; what ran in a guest counts as user time, too."""
+
+    user: float
+    nice: float
+    idle: float
+    guest: float
 
 
 @pytest.mark.parametrize(
-    ("times", "free"),
-    [(idle(100), 8), (idle(0), 1), (idle(50), 4), (idle(20, nice=30), 4), (idle(99.9), 8)],
+    ("spent", "free"),
+    [
+        (Times(user=0.0, nice=0.0, idle=0.8, guest=0.0), 8),
+        (Times(user=0.8, nice=0.0, idle=0.0, guest=0.8), 1),
+        (Times(user=0.4, nice=0.0, idle=0.4, guest=0.0), 4),
+        (Times(user=0.4, nice=0.24, idle=0.16, guest=0.4), 4),
+        (Times(user=0.0, nice=0.0, idle=0.0, guest=0.0), 1),
+    ],
 )
 def test_free_cores_are_the_idle_ones_and_those_at_low_priority(
-    monkeypatch: pytest.MonkeyPatch, times: SimpleNamespace, free: int
+    monkeypatch: pytest.MonkeyPatch, spent: Times, free: int
 ) -> None:
+    start = Times(user=100.0, nice=5.0, idle=1000.0, guest=7.0)
+    end = Times(*(one + other for one, other in zip(start, spent, strict=True)))
+    samples = iter((start, end))
     monkeypatch.setattr(machine, "cores", lambda: 8)
     monkeypatch.setattr(psutil, "cpu_count", lambda: 8)
-    monkeypatch.setattr(psutil, "cpu_times_percent", lambda interval: times)
+    monkeypatch.setattr(psutil, "cpu_times", lambda: next(samples))
     assert machine.free_cores() == free
 
 

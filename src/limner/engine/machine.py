@@ -2,11 +2,12 @@
 
 import platform
 import sys
+import time
 from pathlib import Path
 
 import psutil
 
-_SAMPLE_SECONDS = 0.05
+_SAMPLE_SECONDS = 0.1
 
 
 def cores() -> int:
@@ -25,10 +26,18 @@ def free_cores() -> int:
     collapse when they get more threads than free cores, so fewer is faster than too many.
     """
     available = cores()
-    times = psutil.cpu_times_percent(interval=_SAMPLE_SECONDS)
-    idle = times.idle + getattr(times, "iowait", 0.0) + getattr(times, "nice", 0.0)
-    everything = psutil.cpu_count() or available
-    return max(1, min(available, round(idle / 100 * everything)))
+    before = psutil.cpu_times()
+    time.sleep(_SAMPLE_SECONDS)
+    after = psutil.cpu_times()
+    spent: dict[str, float] = {
+        name: getattr(after, name) - getattr(before, name) for name in after._fields
+    }
+    # psutil's own percentages come out too low for less than a second: it divides by 1 at least
+    for included in ("guest", "guest_nice"):  # Linux counts these under user and nice, too
+        spent.pop(included, None)
+    idle = sum(spent.get(name, 0.0) for name in ("idle", "iowait", "nice"))
+    everything: int = psutil.cpu_count() or available
+    return max(1, min(available, round(idle / max(sum(spent.values()), 1e-9) * everything)))
 
 
 def free_memory() -> int:
