@@ -12,7 +12,7 @@ from limner.families.family import Order, Pixels, Watch
 class Drawn:
     """A finished picture: the position of its order, its pixels, and how it was made.
 
-    `seconds` is the wall time of the picture's batch divided by the batch's size.
+    `seconds` is the wall time of its own finishing and of its share of the batch it was drawn in.
     """
 
     index: int

@@ -3,6 +3,7 @@
 import platform
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 
@@ -50,21 +51,18 @@ class LocalEngine:
             began = time.perf_counter()
             own = Watch(watch.tell, watch.token, watch.first + start)
             model = self._model(batch[0].recipe.model, own)
-            try:
-                drawn = model.perform([framing.inward(order) for order in batch], own)
-                finished = [
-                    self._finish(order, pixels, Watch(own.tell, own.token, own.first + position))
-                    for position, (order, pixels) in enumerate(zip(batch, drawn, strict=True))
-                ]
-            except MemoryError as error:
-                raise OutOfMemory(
-                    "There is not enough free memory for a picture of this size. Ask for a "
-                    "smaller size, or close other programs."
-                ) from error
-            seconds = (time.perf_counter() - began) / len(batch)
             environment = self._environment(model)
-            for position, pixels in enumerate(finished):
-                yield Drawn(own.first + position, pixels, environment, seconds)
+            with _enough_memory():
+                drawn = model.perform([framing.inward(order) for order in batch], own)
+            share = (time.perf_counter() - began) / len(batch)
+            for position, (order, pixels) in enumerate(zip(batch, drawn, strict=True)):
+                watch.token.check()
+                began = time.perf_counter()
+                one = Watch(own.tell, own.token, own.first + position)
+                with _enough_memory():
+                    finished = self._finish(order, pixels, one)
+                seconds = share + time.perf_counter() - began
+                yield Drawn(one.first, finished, environment, seconds)
 
     def residents(self) -> tuple[Resident, ...]:
         """The models in memory, least recently used first."""
@@ -112,6 +110,17 @@ class LocalEngine:
             threads=self._thread_count(),
             libraries=model.libraries,
         )
+
+
+@contextmanager
+def _enough_memory() -> Iterator[None]:
+    try:
+        yield
+    except MemoryError as error:
+        raise OutOfMemory(
+            "There is not enough free memory for a picture of this size. Ask for a smaller size, "
+            "or close other programs."
+        ) from error
 
 
 def _batches(orders: Sequence[Order], most: int) -> Iterator[tuple[int, list[Order]]]:
