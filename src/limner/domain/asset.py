@@ -2,6 +2,9 @@
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Annotated
+
+from pydantic import StringConstraints
 
 from limner.domain.canonical import Frozen, digest
 from limner.domain.recipe import Recipe, Sha256, Size
@@ -40,12 +43,26 @@ class Environment(Frozen):
         return digest(self.model_dump(mode="json"))
 
 
+class Terms(Frozen):
+    """The licence of a model as it stood when a picture was made with it."""
+
+    model: str
+    spdx: str
+    commercial: bool
+    attribution: str
+    url: str
+
+
 class Asset(Frozen):
     """One file of the library.
 
     `id` is the sha256 of the file. `pixel_digest` is the sha256 of its pixels as 8-bit
     straight RGBA rows, headed by the size (see `families.raster.pixel_digest`); for SVG, of the
     raster that was traced. An imported picture has neither Recipe nor Environment.
+
+    `mark` is the id in its invisible watermark, 12 hexadecimal digits; `fingerprint` the PDQ
+    hash of its pixels, 64 hexadecimal digits; `drift` the largest colour difference (CIEDE2000)
+    that an edit left outside its mask; `unsafe` what the safety check found, from 0 to 1.
     """
 
     id: Sha256
@@ -60,3 +77,8 @@ class Asset(Frozen):
     recipe: Recipe | None = None
     environment: Environment | None = None
     seconds: float | None = None
+    terms: tuple[Terms, ...] = ()
+    mark: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{12}$")] | None = None
+    fingerprint: Sha256 | None = None
+    drift: float | None = None
+    unsafe: float | None = None
