@@ -167,3 +167,44 @@ def test_every_colour_can_be_told_from_the_others() -> None:
     values = np.array(list(captions.COLOURS.values()), float)
     apart = np.abs(values[:, None] - values[None]).sum(-1)
     assert (apart + 1000 * np.eye(len(values))).min() > 60
+
+
+def test_two_things_are_where_the_caption_says() -> None:
+    chances = Chances(two=1, style=0, ground=0, no_words=0, less_common=0)
+    corpus = tiny.corpus(32)
+    easel = Easel(corpus, np.random.default_rng(3), chances)
+    levels = {"fox": (0, 40), "star": (80,)}  # tiny pictures are even squares; star 120 is held out
+    seen = set()
+    for _ in range(200):
+        example = easel.example()
+        for words in (" left of ", " above "):
+            if words in example.caption:
+                first, second = (part.split(" ", 1)[1] for part in example.caption.split(words))
+                turned = example.picture if words == " left of " else example.picture.swapaxes(1, 2)
+                middles = [float(turned[0, 12:20, at : at + 4].mean() * 255) for at in (6, 22)]
+                assert round(middles[0]) in levels[first]
+                assert round(middles[1]) in levels[second]
+                seen.add(words)
+    assert seen == {" left of ", " above "}
+
+
+def test_several_are_counted() -> None:
+    chances = Chances(two=0, several=1, style=0, ground=0, no_words=0)
+    easel = Easel(tiny.corpus(32), np.random.default_rng(4), chances)
+    for _ in range(60):
+        example = easel.example()
+        count, name = example.caption.split(" ", 1)
+        assert name in ("foxes", "stars", "anvils")
+        whole = float((tiny.corpus(32).pixels[0, 3] / 255).sum())
+        shown = float(example.picture[3].sum()) / (whole / 4)
+        assert round(shown) == {"two": 2, "three": 3, "four": 4}[count]
+
+
+@pytest.mark.parametrize(
+    "names",
+    "cat:cats box:boxes toy:toys cherry:cherries fish:fish mouse:mice peach:peaches".split(),
+)
+def test_plurals(names: str) -> None:
+    one, many = names.split(":")
+    assert captions.plural(one) == many
+    assert captions.plural(f"wild {one}") == f"wild {many}"

@@ -24,6 +24,7 @@ from limner.training.vellum.export import (
 from limner.training.vellum.listening import Listener
 from limner.training.vellum.loop import LOG, TrainConfig, train, whiten
 from limner.training.vellum.optimiser import Optimiser, Rates, orthogonal, scale_at
+from limner.training.vellum.widening import widen
 from tests.training.vellum import tiny
 
 RATES = Rates(decay=0.5, warm_up=10)
@@ -216,3 +217,29 @@ def test_training_hears_words_as_the_product_does() -> None:
     assert (heard.mask == product.mask).all()
     assert np.abs(heard.states - product.states).max() < 2e-3  # kept in 16 bits
     assert np.abs(heard.pooled - product.pooled).max() < 1e-4
+
+
+def test_a_widened_network_draws_the_same(network: VellumNetwork) -> None:
+    weights = network.state_dict()
+    before = Checkpoint(network.config, ("flat", "soft"), weights, weights, 64, 90.0)
+    after = widen(before, ("flat", "soft", "bold"), finer=True)
+    wide = after.averaged()
+    assert (wide.config.pixels, wide.config.patch, wide.config.noise) == (32, 16, 4.0)
+    torch.manual_seed(1)
+    z, t = torch.randn(2, 4, 32, 32), torch.tensor([0.2, 0.8])
+    told = (torch.randn(2, 3, 384), torch.ones(2, 3), torch.randn(2, 384))
+    with torch.no_grad():
+        for weights in network.detail.leave.parameters():
+            weights.zero_()
+    coarse = network(torch.nn.functional.avg_pool2d(z, 2), t, *told, torch.tensor([1, 2]))
+    fine = wide(z, t, *told, torch.tensor([1, 2]))
+    assert torch.nn.functional.avg_pool2d(fine, 2).allclose(coarse, atol=1e-4)
+    new = wide(z, t, *told, torch.tensor([2, 3]))
+    assert new[0].allclose(wide(z, t, *told, torch.tensor([3, 3]))[0])
+
+
+def test_widening_keeps_the_order_of_styles(network: VellumNetwork) -> None:
+    weights = network.state_dict()
+    before = Checkpoint(network.config, ("flat", "soft"), weights, weights, 64, 90.0)
+    with pytest.raises(ValueError, match="begin with"):
+        widen(before, ("soft", "flat"), finer=False)

@@ -14,12 +14,14 @@ from limner.training.vellum.sources import Style
 
 NETWORK = NetworkConfig(
     pixels=16,
+    patch=8,
     width=16,
     depth=2,
     heads=2,
     bottleneck=8,
     styles=2,
-    head_channels=2,
+    detail_width=4,
+    detail_dots=2,
     layout_width=8,
     layout_dots=4,
     gist_width=8,

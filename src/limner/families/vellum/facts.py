@@ -11,6 +11,9 @@ from limner.domain.recipe import Sha256
 WEIGHTS = Path(__file__).parent / "weights"
 DENOISER, ENCODER, TOKENIZER, FACTS = "vellum.onnx", "minilm.onnx", "tokenizer.json", "facts.json"
 
+NOISE = "noise"
+"""The denoiser's own note of the standard deviation of its noise."""
+
 
 class FileFact(Frozen):
     """A file of the weights: its name, sha256 and size."""

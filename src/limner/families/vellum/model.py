@@ -11,7 +11,7 @@ from limner.domain.event import Notice, Preview, Step
 from limner.domain.recipe import InputRole, Recipe, Task
 from limner.families.family import LoadedModel, Order, Pixels, Placement, Watch
 from limner.families.session import open_session
-from limner.families.vellum.facts import DENOISER, ENCODER, TOKENIZER
+from limner.families.vellum.facts import DENOISER, ENCODER, NOISE, TOKENIZER
 from limner.families.vellum.sampler import Floats, Start, draw_noise, sample
 from limner.families.vellum.text import (
     TextEncoder,
@@ -20,6 +20,7 @@ from limner.families.vellum.text import (
     load_tokenizer,
     spell_out,
 )
+from limner.families.vellum.vocabulary import Vocabulary, read_vocabulary
 
 _PREVIEW_EVERY = 4
 _PLAINEST = "flat"
@@ -36,11 +37,14 @@ class VellumModel:
         denoiser: onnxruntime.InferenceSession,
         encoder: TextEncoder,
         styles: tuple[str, ...],
+        vocabulary: Vocabulary | None,
         size: int,
     ) -> None:
         self._denoiser = denoiser
+        self._noise = noise_of(denoiser)
         self._encoder = encoder
         self._styles = styles
+        self._vocabulary = vocabulary
         self.bytes = size
 
     @property
@@ -69,7 +73,7 @@ class VellumModel:
         if time == 1:
             return [order.inputs[InputRole.INIT].copy() for order in orders]
         steps = math.ceil((first.steps or 1) * strengths[0])
-        start = _start(orders, time)
+        start = _start(orders, time, self._noise)
         condition = self._condition([order.recipe for order in orders])
         guidance = np.array([order.recipe.guidance or 1.0 for order in orders], np.float32)
 
@@ -130,12 +134,25 @@ class VellumModel:
             self._styles.index(_PLAINEST) if _PLAINEST in self._styles else 0,
         )
 
+    def _tell_unknown(self, prompt: str, watch: Watch) -> None:
+        if self._vocabulary is None or self._vocabulary.knows(prompt):
+            return
+        near = self._vocabulary.nearest(prompt, lambda texts: self._encoder.encode(texts).pooled)
+        watch.tell(
+            Notice(
+                "unknown",
+                f"Vellum has learned {len(self._vocabulary)} names of things and finds none of "
+                f"them here; the picture may show something else. Nearest: {', '.join(near)}.",
+            )
+        )
+
     def _tell_unheard(self, prompt: str, watch: Watch) -> None:
         if is_foreign(prompt):
             watch.tell(
                 Notice("language", "Vellum understands English words; this prompt has few or none.")
             )
             return
+        self._tell_unknown(prompt, watch)
         rest = self._encoder.unheard(prompt)
         if rest:
             shown = rest if len(rest) <= 80 else f"{rest[:79]}…"
@@ -157,7 +174,14 @@ def load_model(installed: Installed, placement: Placement) -> LoadedModel:
     [style] = installed.card.capability.extras
     styles = style.choices if style.kind == "choice" else ()
     held = 4 * installed.card.bytes  # weights are stored in 8 and 16 bits and held in 32
-    return VellumModel(open_session(files[DENOISER], placement.threads), encoder, styles, held)
+    denoiser = open_session(files[DENOISER], placement.threads)
+    vocabulary = read_vocabulary(files[DENOISER].parent)
+    return VellumModel(denoiser, encoder, styles, vocabulary, held)
+
+
+def noise_of(denoiser: onnxruntime.InferenceSession) -> float:
+    """Return the standard deviation of the noise that a denoiser was trained with."""
+    return float(denoiser.get_modelmeta().custom_metadata_map.get(NOISE, "1"))
 
 
 def to_pixels(picture: Floats) -> Pixels:
@@ -185,9 +209,9 @@ def _strength(recipe: Recipe) -> float:
     return 1.0 if init is None or init.strength is None else init.strength
 
 
-def _start(orders: Sequence[Order], time: float) -> Start:
+def _start(orders: Sequence[Order], time: float, scale: float) -> Start:
     pixels = orders[0].recipe.native_size.width
-    noise = np.stack([draw_noise(order.recipe.seed, pixels) for order in orders])
+    noise = np.stack([scale * draw_noise(order.recipe.seed, pixels) for order in orders])
     if InputRole.INIT not in orders[0].inputs:
         return Start(noise)
     picture = np.stack([from_pixels(order.inputs[InputRole.INIT]) for order in orders])

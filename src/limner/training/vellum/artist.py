@@ -9,7 +9,7 @@ import onnxruntime
 
 from limner.families.family import Pixels
 from limner.families.vellum.facts import DENOISER, ENCODER, TOKENIZER, Facts, read_facts
-from limner.families.vellum.model import to_pixels
+from limner.families.vellum.model import noise_of, to_pixels
 from limner.families.vellum.sampler import Floats, Start, draw_noise, sample
 from limner.families.vellum.text import TextEncoder, load_tokenizer
 
@@ -45,6 +45,7 @@ class Artist:
         self._denoiser = onnxruntime.InferenceSession(
             str(folder / DENOISER), options, providers=providers
         )
+        self._noise = noise_of(self._denoiser)
         encoder = onnxruntime.InferenceSession(str(folder / ENCODER), options, providers=providers)
         self.encoder = TextEncoder(encoder, load_tokenizer(folder / TOKENIZER))
 
@@ -73,6 +74,6 @@ class Artist:
             return clean
 
         pixels = self.facts.pixels
-        start = Start(np.stack([draw_noise(wish.seed, pixels) for wish in wishes]))
+        start = Start(np.stack([self._noise * draw_noise(wish.seed, pixels) for wish in wishes]))
         drawn = sample(denoise, start, manner.sampler, manner.steps, lambda *_: None)
         return map(to_pixels, drawn)

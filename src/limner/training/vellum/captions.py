@@ -1,5 +1,6 @@
 """Captions that say exactly what a training picture shows, and the changes they speak of."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,7 +37,9 @@ class Chances:
     ground: float = 0.1
     no_words: float = 0.1
     no_style: float = 0.08
-    less_common: float = 0.06
+    less_common: float = 0.35
+    two: float = 0.1
+    several: float = 0.06
 
 
 @dataclass(frozen=True)
@@ -58,28 +61,33 @@ class Easel:
         self._random = generator
         self._chances = chances or Chances()
         self._colours = tuple(COLOURS)
+        common = corpus.common
         weights = np.where(
-            corpus.common,
-            (1 - self._chances.less_common) / max(corpus.common.sum(), 1),
-            self._chances.less_common / max((~corpus.common).sum(), 1),
+            common,
+            (1 - self._chances.less_common) / max(common.sum(), 1),
+            self._chances.less_common / max((~common).sum(), 1),
         )
         weights[corpus.held_out] = 0
         self._sums = np.cumsum(weights / weights.sum())
+        shown = common & ~corpus.held_out
+        self._partners = tuple(
+            np.nonzero(shown & (corpus.style_of == style))[0] for style in range(len(corpus.styles))
+        )
 
     def example(self) -> Example:
-        """Return one example; changes of colour, ground and place are told in its caption."""
+        """Return one example; what is changed or put together is told in its caption."""
         place = np.searchsorted(self._sums, self._random.random())
         index = min(int(place), len(self._sums) - 1)
-        shown = self._corpus.pictures[index]
-        look = self._corpus.styles[shown.style]
-        picture = self._corpus.pixels[index].astype(np.float32) / 255
-        caption = self._named(self._corpus.concepts[shown.concept])
-        if self._happens(self._chances.recolour):
-            colour = self._any(self._colours)
-            picture, caption = recoloured(picture, COLOURS[colour]), f"{colour} {caption}"
-        if self._happens(self._chances.article):
-            caption = f"{'an' if caption[0] in 'aeiou' else 'a'} {caption}"
+        style = self._corpus.pictures[index].style
+        drawn = self._random.random()
+        if drawn < self._chances.two and len(self._partners[style]):
+            picture, caption = self._two(index)
+        elif drawn < self._chances.two + self._chances.several:
+            picture, caption = self._several(index)
+        else:
+            picture, caption = self._one(index)
         if self._happens(self._chances.style):
+            look = self._corpus.styles[style]
             words = self._any((look.word, look.phrase))
             before = self._happens(0.5)
             caption = f"{words} {caption}" if before else f"{caption}, {words} style"
@@ -89,9 +97,54 @@ class Easel:
             caption = f"{caption} on a {colour} background"
         if self._happens(self._chances.no_words):
             caption = ""
-        moved = np.roll(picture, tuple(self._random.integers(-2, 3, 2)), (1, 2))
+        reach = picture.shape[1] // 32
+        moved = np.roll(picture, tuple(self._random.integers(-reach, reach + 1, 2)), (1, 2))
         no_style = self._happens(self._chances.no_style)
-        return Example(moved, caption, len(self._corpus.styles) if no_style else shown.style)
+        return Example(moved, caption, len(self._corpus.styles) if no_style else style)
+
+    def _one(self, index: int) -> tuple[Floats, str]:
+        picture = self._picture(index)
+        caption = self._named(self._corpus.concepts[self._corpus.pictures[index].concept])
+        if self._happens(self._chances.recolour):
+            colour = self._any(self._colours)
+            picture, caption = recoloured(picture, COLOURS[colour]), f"{colour} {caption}"
+        if self._happens(self._chances.article):
+            caption = with_article(caption)
+        return picture, caption
+
+    def _two(self, index: int) -> tuple[Floats, str]:
+        """Put a common thing of the same style beside or under a picture's own."""
+        partners = self._partners[self._corpus.pictures[index].style]
+        other = int(partners[self._random.integers(len(partners))])
+        names = [
+            with_article(self._corpus.concepts[self._corpus.pictures[one].concept].names[0])
+            for one in (index, other)
+        ]
+        upright = self._happens(0.3)
+        arrangement = "above" if upright else self._any(("and", "and", "next to", "left of"))
+        pictures = [self._picture(one) for one in (index, other)]
+        side = pictures[0].shape[1]
+        places = ((0, side // 4), (side // 2, side // 4))
+        if not upright:
+            places = ((side // 4, 0), (side // 4, side // 2))
+        return arranged(pictures, places), f"{names[0]} {arrangement} {names[1]}"
+
+    def _several(self, index: int) -> tuple[Floats, str]:
+        """Show a picture two, three or four times."""
+        name = self._corpus.concepts[self._corpus.pictures[index].concept].names[0]
+        picture = self._picture(index)
+        count = self._any(("two", "three", "four"))
+        quarter, half = picture.shape[1] // 4, picture.shape[1] // 2
+        places = {
+            "two": ((quarter, 0), (quarter, half)),
+            "three": ((0, quarter), (half, 0), (half, half)),
+            "four": ((0, 0), (0, half), (half, 0), (half, half)),
+        }[count]
+        return arranged([picture] * len(places), places), f"{count} {plural(name)}"
+
+    def _picture(self, index: int) -> Floats:
+        picture: Floats = (self._corpus.pixels[index] / 255).astype(np.float32)
+        return picture
 
     def _named(self, concept: Concept) -> str:
         if self._happens(self._chances.keyword):
@@ -127,3 +180,36 @@ def grounded(picture: Floats, colour: tuple[int, int, int]) -> Floats:
     base = np.array(colour, np.float32)[:, None, None] / 255
     laid = picture[:3] + (1 - picture[3:]) * base
     return np.concatenate([laid, np.ones_like(picture[3:])]).astype(np.float32)
+
+
+def arranged(pictures: Sequence[Floats], places: Sequence[tuple[int, int]]) -> Floats:
+    """Lay pictures on nothing at half their size, each with its top left corner at a place."""
+    laid = np.zeros_like(pictures[0])
+    for picture, (top, left) in zip(pictures, places, strict=True):
+        channels, side, _ = picture.shape
+        half = picture.reshape(channels, side // 2, 2, side // 2, 2).mean((2, 4))
+        under = laid[:, top : top + side // 2, left : left + side // 2]
+        under[:] = half + under * (1 - half[3:])
+    return laid
+
+
+def with_article(name: str) -> str:
+    """Return a name with “a” or “an” before it."""
+    return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
+
+
+_PLURALS = {"mouse": "mice", "fish": "fish", "sheep": "sheep", "leaf": "leaves", "foot": "feet"}
+
+
+def plural(name: str) -> str:
+    """Return the English plural of a name of one or more words."""
+    before, _, last = name.rpartition(" ")
+    if last in _PLURALS:
+        many = _PLURALS[last]
+    elif last.endswith(("s", "x", "ch", "sh")):
+        many = f"{last}es"
+    elif last.endswith("y") and last[-2:-1] not in "aeiou":
+        many = f"{last[:-1]}ies"
+    else:
+        many = f"{last}s"
+    return f"{before} {many}".strip()

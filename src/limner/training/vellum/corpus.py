@@ -28,7 +28,7 @@ class CorpusConfig:
     recipe: Path
     archives: Path
     target: Path
-    pixels: int = 64
+    pixels: int = 128
 
 
 @dataclass(frozen=True)
@@ -90,10 +90,9 @@ def build_corpus(config: CorpusConfig) -> Corpus:
     emoji = {one.slug: one for one in reversed(read_emoji(shelf, sources))}
     wanted = _wanted(config.recipe, emoji)
     drawn = _drawn(shelf, sources, [emoji[concept.slug] for concept in wanted], config.pixels)
-    held = {
-        (pair["concept"], pair["style"])
-        for pair in json.loads((config.recipe / "held_out.json").read_text("utf-8"))["pairs"]
-    }
+    listed = json.loads((config.recipe / "held_out.json").read_text("utf-8"))
+    held = {(pair["concept"], pair["style"]) for pair in listed["pairs"]}
+    held |= {(slug, look.word) for slug in listed["concepts"] for look in sources.styles}
     concepts: list[Concept] = []
     pictures: list[Picture] = []
     pixels: list[Bytes] = []

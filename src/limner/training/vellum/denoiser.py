@@ -7,7 +7,8 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto
 
-from limner.families.vellum.network import NetworkConfig
+from limner.families.vellum.facts import NOISE
+from limner.families.vellum.network import CELL, NetworkConfig
 from limner.training.vellum.graph import Graph
 
 Weights = Mapping[str, npt.NDArray[np.floating]]
@@ -41,11 +42,12 @@ class _Denoiser:
         adapted = graph.op("Reshape", adapted, graph.whole(0, 6, config.width))
         for index in range(config.depth):
             x = self._block(x, adapted, mask, turn, f"blocks.{index}.")
-        picture = self._left(x, condition)
-        graph.op("Add", picture, self._smoothed(picture), result="clean")
+        x = self._last(x, condition)
+        picture = self._joined(self._linear(x, "leave"), config.channels, config.patch)
+        graph.op("Add", picture, self._detail(x, picture), result="clean")
         side = config.pixels
         image = ("batch", config.channels, side, side)
-        return graph.model(
+        model = graph.model(
             "vellum",
             {
                 "z": (TensorProto.FLOAT, image),
@@ -57,6 +59,8 @@ class _Denoiser:
             },
             {"clean": image},
         )
+        onnx.helper.set_model_props(model, {NOISE: str(config.noise)})
+        return model
 
     def _condition(self) -> str:
         graph = self._graph
@@ -157,27 +161,50 @@ class _Denoiser:
         fed = graph.op("MatMul", graph.quick_gelu(inner), self._matrix(f"{name}down"))
         return graph.op("Add", x, graph.op("Mul", gate_f, fed))
 
-    def _left(self, x: str, condition: str) -> str:
-        """Return the picture that the patches make."""
-        graph, config = self._graph, self._config
-        c, p, g = config.channels, config.patch, config.grid
+    def _last(self, x: str, condition: str) -> str:
+        """Return the patches as both heads read them."""
+        graph, grid = self._graph, self._config.grid
         end = graph.constant("end", np.array([np.iinfo(np.int64).max]))
-        x = graph.op("Slice", x, graph.whole(-g * g), end, graph.whole(1))
+        x = graph.op("Slice", x, graph.whole(-grid * grid), end, graph.whole(1))
         last = self._linear(graph.silu(condition), "last_adapt")
         scale, shift = graph.split(graph.op("Unsqueeze", last, graph.whole(1)), 2, 2)
-        dots = self._linear(self._modulated(x, scale, shift), "leave")
-        dots = graph.op("Reshape", dots, graph.whole(-1, g, g, c, p, p))
-        dots = graph.op("Transpose", dots, perm=[0, 3, 1, 4, 2, 5])
-        return graph.op("Reshape", dots, graph.whole(-1, c, g * p, g * p))
+        return self._modulated(x, scale, shift)
 
-    def _smoothed(self, picture: str) -> str:
-        graph = self._graph
-        x = graph.op("Concat", picture, "z", axis=1)
-        for index in (0, 2, 4):
-            weight, bias = (self._stored(f"smooth.{index}.{part}") for part in ("weight", "bias"))
-            x = graph.op("Conv", x, weight, bias, pads=[1, 1, 1, 1], kernel_shape=[3, 3])
-            x = graph.quick_gelu(x) if index < 4 else x
-        return x
+    def _joined(self, dots: str, channels: int, side: int) -> str:
+        """Return the picture that patches make, each channels × side × side."""
+        graph, grid = self._graph, self._config.grid
+        dots = graph.op("Reshape", dots, graph.whole(-1, grid, grid, channels, side, side))
+        dots = graph.op("Transpose", dots, perm=[0, 3, 1, 4, 2, 5])
+        return graph.op("Reshape", dots, graph.whole(-1, channels, grid * side, grid * side))
+
+    def _detail(self, patches: str, picture: str) -> str:
+        graph, config = self._graph, self._config
+        cells = config.pixels // CELL
+        told = self._joined(
+            self._linear(patches, "detail.patches"), config.detail_dots, config.patch // CELL
+        )
+        seen = graph.op("Concat", picture, "z", axis=1)
+        seen = graph.op(
+            "Reshape", seen, graph.whole(-1, 2 * config.channels, cells, CELL, cells, CELL)
+        )
+        seen = graph.op("Transpose", seen, perm=[0, 1, 3, 5, 2, 4])
+        seen = graph.op(
+            "Reshape", seen, graph.whole(-1, 2 * config.channels * CELL**2, cells, cells)
+        )
+        x = graph.quick_gelu(self._convolved(graph.op("Concat", seen, told, axis=1), "enter", 1))
+        for name in ("first", "second"):
+            x = graph.op("Add", x, graph.quick_gelu(self._convolved(x, name, 3)))
+        x = self._convolved(x, "leave", 3)
+        x = graph.op("Reshape", x, graph.whole(-1, config.channels, CELL, CELL, cells, cells))
+        x = graph.op("Transpose", x, perm=[0, 1, 4, 2, 5, 3])
+        return graph.op(
+            "Reshape", x, graph.whole(-1, config.channels, config.pixels, config.pixels)
+        )
+
+    def _convolved(self, x: str, name: str, side: int) -> str:
+        weight, bias = (self._stored(f"detail.{name}.{part}") for part in ("weight", "bias"))
+        pads = [side // 2] * 4
+        return self._graph.op("Conv", x, weight, bias, pads=pads, kernel_shape=[side, side])
 
     def _modulated(self, x: str, scale: str, shift: str) -> str:
         graph = self._graph

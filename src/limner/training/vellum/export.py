@@ -21,11 +21,11 @@ from limner.families.vellum.facts import (
     FileFact,
 )
 from limner.families.vellum.network import VellumNetwork
+from limner.families.vellum.vocabulary import VOCABULARY
 from limner.training.vellum.checkpoint import Checkpoint, read_checkpoint
 from limner.training.vellum.corpus import Corpus, read_corpus
 from limner.training.vellum.denoiser import denoiser
 
-VOCABULARY = "concepts.json"
 AGREEMENT = 1e-3
 """The most that the graph may differ from torch with the same 16-bit weights, relative."""
 

@@ -54,7 +54,7 @@ class VectorSet:
 
     def draw(self, emoji: Emoji, pixels: int) -> Image.Image | None:
         """Return an emoji's picture at twice the size, to be made smaller."""
-        icon = self._icon(self._names.get(emoji.code) or emoji.slug)
+        icon = self._named(emoji)
         if icon is None:
             return None
         left, top = self._number(icon, "left", 0), self._number(icon, "top", 0)
@@ -66,6 +66,12 @@ class VectorSet:
         )
         png = bytes(resvg_py.svg_to_bytes(svg_string=svg))
         return Image.open(io.BytesIO(png)).convert("RGBA")
+
+    def _named(self, emoji: Emoji) -> dict[str, Any] | None:
+        """Return an emoji's icon; sets write names with hyphens, without, or with a number."""
+        slug = emoji.slug
+        spelled = (self._names.get(emoji.code, slug), slug, slug.replace("-", ""), f"{slug}-1")
+        return next((icon for icon in map(self._icon, spelled) if icon is not None), None)
 
     def _icon(self, name: str) -> dict[str, Any] | None:
         icons: dict[str, dict[str, Any]] = self._set["icons"]
