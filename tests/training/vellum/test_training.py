@@ -229,8 +229,8 @@ def test_a_widened_network_draws_the_same(network: VellumNetwork) -> None:
     z, t = torch.randn(2, 4, 32, 32), torch.tensor([0.2, 0.8])
     told = (torch.randn(2, 3, 384), torch.ones(2, 3), torch.randn(2, 384))
     with torch.no_grad():
-        for weights in network.detail.leave.parameters():
-            weights.zero_()
+        for part in network.detail.leave.parameters():
+            part.zero_()
     coarse = network(torch.nn.functional.avg_pool2d(z, 2), t, *told, torch.tensor([1, 2]))
     fine = wide(z, t, *told, torch.tensor([1, 2]))
     assert torch.nn.functional.avg_pool2d(fine, 2).allclose(coarse, atol=1e-4)
