@@ -10,7 +10,7 @@ from typing import Annotated, Protocol, runtime_checkable
 
 import typer
 
-from limner.cli import library, machine, models, pictures, vellum
+from limner.cli import library, lineage, machine, models, pictures, vellum
 from limner.cli.command import show_examples
 from limner.cli.output import printable, write_error
 from limner.domain.errors import Cancelled, LimnerError
@@ -129,7 +129,7 @@ def _build() -> typer.Typer:
         ),
     )
     program.callback()(_start)
-    for part in (pictures, library, models, machine, vellum):
+    for part in (pictures, library, lineage, models, machine, vellum):
         part.add_to(program)
     return program
 

@@ -1,0 +1,56 @@
+"""Where a picture came from and what became of it."""
+
+from pathlib import Path
+
+from .conftest import Limner, photo
+
+
+def made(limner: Limner, *arguments: str | Path) -> str:
+    ran = limner(*arguments, "--json")
+    assert ran.status == 0, ran.err
+    return str(ran.records[0]["asset"])
+
+
+def test_ancestors_and_descendants_are_followed_to_the_end(limner: Limner, folder: Path) -> None:
+    first = made(limner, "edit", photo(folder / "dog.png"), "a cat")
+    second = made(limner, "edit", str(Path(limner("library", "export", first).lines[0])), "a hat")
+    third = made(limner, "upscale", str(Path(limner("library", "export", second).lines[0])))
+    [record] = limner("lineage", second, "--json").records
+    assert record["asset"] == second
+    [parent] = record["ancestors"]
+    assert (parent["asset"], parent["relation"], parent["removed"]) == (first, "init", False)
+    [brought] = parent["relatives"]
+    assert brought["prompt"] is None
+    [child] = record["descendants"]
+    assert (child["asset"], child["task"]) == (third, "upscale")
+    lines = limner("lineage", second).lines
+    assert lines[1].startswith(brought["asset"][:12])
+    assert "brought in" in lines[1]
+    assert [line[:12] for line in lines[2:]] == [first[:12], second[:12], third[:12]]
+
+
+def test_a_removed_parent_is_still_named(limner: Limner, folder: Path) -> None:
+    first = made(limner, "edit", photo(folder / "dog.png"), "a cat")
+    [brought] = limner("lineage", first, "--json").records[0]["ancestors"]
+    assert limner("library", "remove", brought["asset"]).status == 0
+    [gone] = limner("lineage", first, "--json").records[0]["ancestors"]
+    assert gone["removed"]
+    assert gone["asset"] == brought["asset"]
+    assert "removed from the library" in limner("lineage", first).out
+
+
+def test_what_is_met_twice_is_followed_once(limner: Limner, folder: Path) -> None:
+    picture = photo(folder / "dog.png", (64, 64), "white")
+    first = made(limner, "upscale", picture)
+    exported = limner("library", "export", first).lines[0]
+    second = made(limner, "edit", picture, "a cat", "--mask", exported)
+    [record] = limner("lineage", second, "--json").records
+    relatives = {one["relation"]: one for one in record["ancestors"]}
+    assert set(relatives) == {"init", "mask"}
+    assert not relatives["init"]["repeated"]
+    assert relatives["mask"]["relatives"][0]["repeated"]
+
+
+def test_an_unknown_asset(limner: Limner) -> None:
+    assert limner("lineage", "abcdef").status == 3
+    assert limner("lineage", "fox").status == 2
