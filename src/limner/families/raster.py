@@ -13,6 +13,9 @@ from limner.families.family import Pixels
 Colour: TypeAlias = tuple[int, int, int]
 """Red, green and blue, each 0 to 255."""
 
+Planes: TypeAlias = npt.NDArray[np.float32]
+"""A picture as networks see it: channels × height × width, premultiplied, in [-1, 1]."""
+
 WHITE: Colour = (255, 255, 255)
 
 _TRUSTED_ALPHA = 32.0
@@ -138,3 +141,20 @@ def _halve(plane: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     height, width = plane.shape[:2]
     even = np.pad(plane, ((0, height % 2), (0, width % 2), (0, 0)))
     return np.asarray(even[::2, ::2] + even[1::2, ::2] + even[::2, 1::2] + even[1::2, 1::2])
+
+
+def to_planes(pixels: Pixels) -> Planes:
+    """Return a premultiplied picture, 4 × H × W in [-1, 1], of straight RGBA bytes."""
+    unit = pixels.astype(np.float32) / 255
+    premultiplied = np.concatenate([unit[..., :3] * unit[..., 3:], unit[..., 3:]], axis=-1)
+    return (premultiplied * 2 - 1).transpose(2, 0, 1).astype(np.float32)
+
+
+def from_planes(planes: Planes) -> Pixels:
+    """Return straight RGBA bytes of a premultiplied picture, 4 × H × W in [-1, 1]."""
+    unit = np.clip((planes.transpose(1, 2, 0) + 1) / 2, 0, 1)
+    alpha = unit[..., 3:]
+    colour = np.clip(unit[..., :3] / np.maximum(alpha, 1e-3), 0, 1)
+    pixels: Pixels = np.rint(np.concatenate([colour, alpha], axis=-1) * 255).astype(np.uint8)
+    pixels[pixels[..., 3] == 0] = 0
+    return pixels

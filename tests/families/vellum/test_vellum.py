@@ -11,8 +11,9 @@ from limner.domain.errors import Cancelled
 from limner.domain.event import Notice, Preview, Step
 from limner.domain.recipe import Draft, InputRole, RecipeInput, Size, Task
 from limner.families.family import LoadedModel, Order, Pixels, Placement
+from limner.families.raster import to_planes
 from limner.families.vellum import FAMILY
-from limner.families.vellum.model import from_pixels, to_pixels
+from limner.families.vellum.model import to_pixels
 from tests.families.pictures import Witness, mask_of, sticker
 
 STEPS = 4
@@ -253,7 +254,7 @@ def test_the_less_strength_the_nearer_the_picture(model: LoadedModel, orders: Or
     init = sticker(orders.side)
     asked = [orders.redraw(init, strength, steps=10) for strength in (0.1, 0.5, 0.9)]
     drawn = draw(model, *asked)
-    far = [float(np.abs(from_pixels(one) - from_pixels(init)).mean()) for one in drawn]
+    far = [float(np.abs(to_planes(one) - to_planes(init)).mean()) for one in drawn]
     assert far == sorted(far)
     assert far[0] < far[-1] / 2
     for one, order in zip(drawn, asked, strict=True):
@@ -287,11 +288,11 @@ def test_inpainting_keeps_the_rest(model: LoadedModel, orders: Orders) -> None:
 def test_pixels_go_to_floats_and_back() -> None:
     picture = np.random.default_rng(0).integers(0, 256, (16, 16, 4), dtype=np.uint8)
     picture[..., 3] = 255
-    assert np.array_equal(to_pixels(from_pixels(picture)), picture)
+    assert np.array_equal(to_pixels(to_planes(picture)), picture)
     clear = picture.copy()
     clear[..., 3] = 0
-    assert not to_pixels(from_pixels(clear)).any()
-    floats = from_pixels(picture)
+    assert not to_pixels(to_planes(clear)).any()
+    floats = to_planes(picture)
     assert floats.shape == (4, 16, 16)
     assert floats.dtype == np.float32
     assert floats.min() >= -1

@@ -9,6 +9,7 @@ import onnxruntime
 from limner.domain.card import Installed
 from limner.domain.event import Notice, Preview, Step
 from limner.domain.recipe import InputRole, Recipe, Task
+from limner.families import raster
 from limner.families.family import LoadedModel, Order, Pixels, Placement, Watch
 from limner.families.session import open_session
 from limner.families.vellum.facts import DENOISER, ENCODER, NOISE, TOKENIZER
@@ -185,21 +186,13 @@ def noise_of(denoiser: onnxruntime.InferenceSession) -> float:
 
 
 def to_pixels(picture: Floats) -> Pixels:
-    """Return straight RGBA bytes of a premultiplied picture, 4 × N × N in [-1, 1]."""
-    unit = np.clip((picture.transpose(1, 2, 0) + 1) / 2, 0, 1)
-    alpha = unit[..., 3:]
-    colour = np.clip(unit[..., :3] / np.maximum(alpha, 1e-3), 0, 1)
+    """Return straight RGBA bytes of a premultiplied picture, 4 × N × N in [-1, 1], cleaned."""
+    pixels = raster.from_planes(picture)
+    alpha = np.clip((picture[3] + 1) / 2, 0, 1)
     cleaned = np.clip((alpha - _CLEAR) / (_SOLID - _CLEAR), 0, 1)
-    pixels: Pixels = np.rint(np.concatenate([colour, cleaned], axis=-1) * 255).astype(np.uint8)
+    pixels[..., 3] = np.rint(cleaned * 255).astype(np.uint8)
     pixels[pixels[..., 3] == 0] = 0
     return pixels
-
-
-def from_pixels(pixels: Pixels) -> Floats:
-    """Return a premultiplied picture, 4 × N × N in [-1, 1], of straight RGBA bytes."""
-    unit = pixels.astype(np.float32) / 255
-    premultiplied = np.concatenate([unit[..., :3] * unit[..., 3:], unit[..., 3:]], axis=-1)
-    return (premultiplied * 2 - 1).transpose(2, 0, 1).astype(np.float32)
 
 
 def _strength(recipe: Recipe) -> float:
@@ -214,7 +207,7 @@ def _start(orders: Sequence[Order], time: float, scale: float) -> Start:
     noise = np.stack([scale * draw_noise(order.recipe.seed, pixels) for order in orders])
     if InputRole.INIT not in orders[0].inputs:
         return Start(noise)
-    picture = np.stack([from_pixels(order.inputs[InputRole.INIT]) for order in orders])
+    picture = np.stack([raster.to_planes(order.inputs[InputRole.INIT]) for order in orders])
     if InputRole.MASK not in orders[0].inputs:
         return Start(noise, picture, time)
     masks = [order.inputs[InputRole.MASK][None, ..., 0] for order in orders]
