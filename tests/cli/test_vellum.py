@@ -89,7 +89,7 @@ def test_evaluate(limner: Limner, folders: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(evaluate, "evaluate", measure)
     ran = limner("vellum", "evaluate", "--weights", str(RECIPE))
     assert (ran.status, ran.out) == (0, "| clear | 0.90 |\n")
-    assert asked == [evaluate.EvaluateConfig(RECIPE, WORK / "corpus", RECIPE)]
+    assert asked == [evaluate.EvaluateConfig(RECIPE, WORK / "corpus", RECIPE, WORK / "run")]
 
 
 @pytest.mark.parametrize(

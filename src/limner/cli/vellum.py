@@ -139,12 +139,12 @@ def sheet(asked: Judge) -> None:
 
 
 def evaluate(asked: Judge) -> None:
-    """Measure how often a drawn picture is most like the one it should be."""
+    """Measure what a judge, trained on real pictures alone, takes the drawings for."""
     with _training_packages():
         from limner.training.vellum.evaluate import EvaluateConfig, evaluate
 
     weights = asked.weights or _shipped()
-    figures = evaluate(EvaluateConfig(weights, _corpus_of(asked), asked.recipe))
+    figures = evaluate(EvaluateConfig(weights, _corpus_of(asked), asked.recipe, asked.work / "run"))
     output_of(asked).line(figures.table())
 
 
