@@ -26,6 +26,7 @@ METHODS = {
     "erase": "(self, picture, mask, *, progress=None, **options)",
     "generate": "(self, prompt, *, count=1, size=None, progress=None, **options)",
     "replay": "(self, recipes, progress=None)",
+    "vary": "(self, picture, prompt=None, *, count=4, strength=0.5, progress=None, **options)",
     "upscale": "(self, picture, *, size=None, progress=None, **options)",
 }
 
@@ -92,7 +93,7 @@ def test_the_engine_gets_its_slice_of_the_settings(
     monkeypatch.setattr(wiring, "LocalEngine", build)
     wiring.open_studio(Settings(home=tmp_path, threads=3, memory=123)).close()
     assert given == [
-        ["migan", "realesrgan", "u2net", "vellum"],
+        ["migan", "opennsfw", "realesrgan", "u2net", "vellum"],
         EngineSettings(memory=123, threads=3),
     ]
 

@@ -170,6 +170,30 @@ def test_edit_starts_from_a_picture(limner: Limner, folder: Path, engine: FakeEn
     assert init.strength == 0.7
 
 
+def test_vary_takes_the_words_from_the_picture(
+    limner: Limner, folder: Path, engine: FakeEngine
+) -> None:
+    limner("generate", "a red fox", "--style", "flat", "--seed", "3", "--out", "fox.png")
+    ran = limner("vary", "fox.png", "--count", "2", "--seed", "9", "--json")
+    assert ran.status == 0
+    assert [record["seed"] for record in ran.records] == [9, 10]
+    for recipe in engine.performed[-2:]:
+        assert (recipe.prompt, recipe.task.value) == ("a red fox", "image_to_image")
+        assert recipe.extra("style") == "flat"
+        assert recipe.inputs[0].strength == 0.5
+
+
+def test_vary_needs_words_for_a_picture_from_outside(
+    limner: Limner, folder: Path, engine: FakeEngine
+) -> None:
+    picture = photo(folder / "dog.png")
+    ran = limner("vary", picture)
+    assert ran.status == 2
+    assert "Give a prompt" in ran.err
+    assert limner("vary", picture, "--prompt", "a dog", "--strength", "0.2").status == 0
+    assert [recipe.inputs[0].strength for recipe in engine.performed] == [0.2] * 4
+
+
 def test_edit_within_a_mask(limner: Limner, folder: Path, engine: FakeEngine) -> None:
     photo(folder / "room.png", (64, 64))
     photo(folder / "mask.png", (64, 64), "white")

@@ -18,6 +18,7 @@ HEAVY = ("torch", "onnxruntime", "ncnn", "vtracer", "numpy", "sqlalchemy", "PIL"
 COMMANDS = [
     ("generate",),
     ("edit",),
+    ("vary",),
     ("erase",),
     ("upscale",),
     ("cutout",),

@@ -10,8 +10,10 @@ from limner.app.drafts import make_draft
 from limner.app.files import read_file
 from limner.app.studio import Made, Progress, Studio, init_input, mask_input
 from limner.domain.asset import Asset
+from limner.domain.errors import InvalidPrompt
 from limner.domain.recipe import Draft, Recipe, Size, Task
 from limner.domain.workspace import Actor, Workspace
+from limner.provenance.metadata import read_recipe
 
 Picture = Asset | bytes | Path | str
 """A picture given by a caller: an asset, the bytes of a file, or its path."""
@@ -71,6 +73,35 @@ class Desk:
         task = Task.IMAGE_TO_IMAGE if mask is None else Task.INPAINT
         draft = make_draft({"task": task, "prompt": prompt, "inputs": tuple(inputs), **options})
         return next(self.draw(draft, 1, progress))
+
+    def vary(
+        self,
+        picture: Picture,
+        prompt: str | None = None,
+        *,
+        count: int = 4,
+        strength: float = 0.5,
+        progress: Progress | None = None,
+        **options: object,
+    ) -> Iterator[Made]:
+        """Draw a picture `count` times anew, alike but different; `strength` says how different.
+
+        The words, the model and its options are those that the picture was drawn with, where it
+        says so. Raises InvalidPrompt where it does not and no prompt is given.
+        """
+        asset = self.bring(picture)
+        before = asset.recipe or read_recipe(self.studio.library.read(self.workspace, asset.id))
+        words = prompt or (before.prompt if before else "")
+        if not words.strip():
+            raise InvalidPrompt("This picture does not say what it shows. Give a prompt with it.")
+        kept: dict[str, object] = {}
+        if before is not None and before.task.takes_words:
+            kept = {"model": before.model.name, "negative_prompt": before.negative_prompt}
+            kept |= dict(before.extras)
+        given = {name: value for name, value in options.items() if value is not None}
+        inputs = (init_input(asset, strength),)
+        task = {"task": Task.IMAGE_TO_IMAGE, "prompt": words, "inputs": inputs}
+        return self.draw(make_draft({**kept, **given, **task}), count, progress)
 
     def erase(
         self,

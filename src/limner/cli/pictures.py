@@ -1,4 +1,4 @@
-"""The commands that make pictures: generate, edit, erase, upscale, cutout."""
+"""The commands that make pictures: generate, edit, vary, erase, upscale, cutout."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,6 +104,25 @@ class Edit(Drawing):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Vary(Drawing):
+    """Options of `vary`."""
+
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The picture to vary.")]
+    prompt: Annotated[
+        str | None,
+        typer.Option(metavar="TEXT", help="What it shows. Left out: the words it was drawn from."),
+    ] = None
+    count: Annotated[
+        int,
+        typer.Option("--count", "-n", metavar="N", help="How many pictures, with rising seeds."),
+    ] = 4
+    strength: Annotated[
+        float,
+        typer.Option(metavar="0..1", help="How different: 0 not at all, 1 drawn anew."),
+    ] = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
 class Erase(Finishing):
     """Options of `erase`."""
 
@@ -168,6 +187,22 @@ def edit(asked: Edit) -> None:
         work.write(made, f"{asked.file.stem}-edited")
 
 
+def vary(asked: Vary) -> None:
+    """Draw a picture several times anew, alike but different."""
+    with at_work(asked, asked.count) as work:
+        work.check_target()
+        for made in work.desk.vary(
+            asked.file,
+            asked.prompt,
+            count=asked.count,
+            strength=asked.strength,
+            progress=work.progress,
+            **asked.options(),
+            format=work.target.format,
+        ):
+            work.write(made, f"{asked.file.stem}-varied-{made.recipe.seed}")
+
+
 def erase(asked: Erase) -> None:
     """Take something out of a picture and fill the place."""
     if asked.mask is None:
@@ -230,6 +265,12 @@ def add_to(app: typer.Typer) -> None:
         'limner edit fox.png "a blue fox" --strength 0.6',
         'limner edit room.png "a cactus" --mask corner.png',
     )(edit)
+    command(
+        app,
+        Vary,
+        "limner vary fox.png",
+        'limner vary logo.png --prompt "a fox" --strength 0.3 --count 8 --out foxes/',
+    )(vary)
     command(app, Erase, "limner erase photo.jpg --mask stranger.png --out clean.png")(erase)
     command(
         app,
