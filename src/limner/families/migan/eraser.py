@@ -5,11 +5,8 @@ Sargsyan, Navasardyan, Xu, Shi: MI-GAN, ICCV 2023. The published network brings 
 """
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
 import numpy as np
-import onnxruntime
 
 from limner.domain.errors import InvalidImage, InvalidRequest
 from limner.domain.event import Step
@@ -17,7 +14,7 @@ from limner.domain.recipe import InputRole
 from limner.families import raster
 from limner.families.family import Order, Pixels, Watch
 from limner.families.migan.holes import Colours, Region, boxes, continue_into
-from limner.families.session import open_session
+from limner.families.session import OnnxModel
 
 _LEAST = 64
 """The network takes no picture with a side of 1; smaller ones are continued to this."""
@@ -26,28 +23,8 @@ _RINGS = 12
 """How far into a hole, in pixels, the network mixes its fill with what was there."""
 
 
-class Eraser:
+class Eraser(OnnxModel):
     """The MI-GAN network in memory."""
-
-    def __init__(self, weights: Path, threads: int) -> None:
-        """Load the network; raises WeightsRejected for a file that is none."""
-        self._session: Any = open_session(weights, threads)
-        self._bytes = weights.stat().st_size
-
-    @property
-    def bytes(self) -> int:
-        """Memory the weights take."""
-        return self._bytes
-
-    @property
-    def libraries(self) -> tuple[tuple[str, str], ...]:
-        """The libraries that decide the numbers."""
-        return (("numpy", np.__version__), ("onnxruntime", onnxruntime.__version__))
-
-    @property
-    def dtype(self) -> str:
-        """The number format computed in."""
-        return "float32"
 
     def perform(self, orders: Sequence[Order], watch: Watch) -> list[Pixels]:
         """Return every order's init picture with what its mask marks filled from around it.
@@ -56,10 +33,6 @@ class Eraser:
         where the mask does not fit or leaves nothing.
         """
         return [self._erase(order, position, watch) for position, order in enumerate(orders)]
-
-    def close(self) -> None:
-        """Give the memory back."""
-        self._session = None
 
     def _erase(self, order: Order, position: int, watch: Watch) -> Pixels:
         pixels, region = _inputs(order)

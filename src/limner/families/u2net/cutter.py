@@ -4,18 +4,15 @@ Qin et al.: U²-Net, 2020, https://arxiv.org/abs/2005.09007
 """
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
 import numpy as np
-import onnxruntime
 
 from limner.domain.errors import InvalidImage, InvalidRequest
 from limner.domain.event import Step
 from limner.domain.recipe import InputRole, Size
 from limner.families import raster
 from limner.families.family import Order, Pixels, Watch
-from limner.families.session import open_session
+from limner.families.session import OnnxModel
 from limner.families.u2net.matte import Plane, cut
 
 _SIDE = 320
@@ -25,28 +22,8 @@ _LEAST_SURE = 0.3
 """A map that reaches no higher than this found nothing; real subjects reach 0.8 and more."""
 
 
-class Cutter:
+class Cutter(OnnxModel):
     """A U²-Net network in memory."""
-
-    def __init__(self, weights: Path, threads: int) -> None:
-        """Load the network; raises WeightsRejected for a file that is none."""
-        self._session: Any = open_session(weights, threads)
-        self._bytes = weights.stat().st_size
-
-    @property
-    def bytes(self) -> int:
-        """Memory the weights take."""
-        return self._bytes
-
-    @property
-    def libraries(self) -> tuple[tuple[str, str], ...]:
-        """The libraries that decide the numbers."""
-        return (("numpy", np.__version__), ("onnxruntime", onnxruntime.__version__))
-
-    @property
-    def dtype(self) -> str:
-        """The number format computed in."""
-        return "float32"
 
     def perform(self, orders: Sequence[Order], watch: Watch) -> list[Pixels]:
         """Return the subject of every order's init picture on a transparent ground.
@@ -54,10 +31,6 @@ class Cutter:
         Raises InvalidImage for a picture in which nothing stands out.
         """
         return [self._cutout(order, position, watch) for position, order in enumerate(orders)]
-
-    def close(self) -> None:
-        """Give the memory back."""
-        self._session = None
 
     def _cutout(self, order: Order, position: int, watch: Watch) -> Pixels:
         pixels = order.inputs.get(InputRole.INIT)
@@ -77,8 +50,7 @@ class Cutter:
         colours /= max(float(colours.max()), 1.0)
         values = ((colours - _MEAN) / _DEVIATION).transpose(2, 0, 1)[None]
         session = self._session
-        first = session.get_outputs()[0].name
-        (result,) = session.run([first], {session.get_inputs()[0].name: values})
+        (result,) = session.run(session.outputs[:1], {session.inputs[0]: values})
         found = np.asarray(result, dtype=np.float32)[0, 0]
         low, high = float(found.min()), float(found.max())
         if high < _LEAST_SURE:
