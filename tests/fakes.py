@@ -25,10 +25,11 @@ from limner.domain.card import (
     WeightFile,
 )
 from limner.domain.event import Loading, Notice, Step
-from limner.domain.recipe import InputRole, Recipe, Size, Task
+from limner.domain.recipe import InputRole, ModelRef, Recipe, Size, Task
 from limner.domain.workspace import LOCAL_ACTOR, LOCAL_WORKSPACE
 from limner.engine.engine import Drawn, Resident
 from limner.families.family import LoadedModel, Order, Pixels, Placement, Watch
+from limner.families.raster import pixel_digest
 from limner.store.library import Library
 
 FAKE_STEPS = 4
@@ -101,6 +102,7 @@ CUTTER = _card(
     "u2netp",
     Capability(tasks=(TaskInputs(task=Task.CUTOUT, required=(InputRole.INIT,)),), alpha=True),
 )
+JUDGE = _card("open-nsfw", Capability(tasks=(), judges=True))
 ABSENT = _card(
     "brush",
     Capability(tasks=(TaskInputs(task=Task.TEXT_TO_IMAGE),), sizes=PAINTER.capability.sizes),
@@ -126,7 +128,7 @@ class FakeFamily:
     name = "fake"
 
     def cards(self) -> tuple[ModelCard, ...]:
-        return (PAINTER, UPSCALER, ERASER, CUTTER, ABSENT)
+        return (PAINTER, UPSCALER, ERASER, CUTTER, JUDGE, ABSENT)
 
     def recognise(self, path: Path) -> ModelCard | None:
         return None
@@ -140,11 +142,14 @@ class FakeEngine:
     """Draws a gradient for each Recipe: same Recipe, same pixels, and no two alike.
 
     Each step takes `delay` seconds. The word “unheard” in a prompt gives a notice, “crash” an
-    error that nobody expected.
+    error that nobody expected. Every picture is found `unsafe`, or by `scores` of its digest.
     """
 
     delay: float = 0.0
     performed: list[Recipe] = field(default_factory=list)
+    unsafe: float = 0.0
+    scores: dict[str, float] = field(default_factory=dict)
+    judged: list[str] = field(default_factory=list)
     closed: bool = False
 
     def perform(self, orders: Sequence[Order], watch: Watch) -> Iterator[Drawn]:
@@ -162,6 +167,11 @@ class FakeEngine:
             watch.token.check()
             self.performed.append(order.recipe)
             yield Drawn(index, gradient(order.recipe), ENVIRONMENT, time.perf_counter() - began)
+
+    def judge(self, model: ModelRef, pixels: Pixels, watch: Watch) -> float:
+        watch.token.check()
+        self.judged.append(pixel_digest(pixels))
+        return self.scores.get(self.judged[-1], self.unsafe)
 
     def residents(self) -> tuple[Resident, ...]:
         return tuple(Resident(name, 0) for name in {one.model.name for one in self.performed})

@@ -42,7 +42,9 @@ def test_list(limner: Limner) -> None:
     ran = limner("models", "list")
     assert ran.status == 0
     cells = {line.split("  ")[0]: line for line in ran.lines}
-    assert set(cells) == {"name", "vellum (demo)", "realesr-fast", "migan", "u2netp", "brush"}
+    names = {"vellum (demo)", "realesr-fast", "migan", "u2netp", "open-nsfw", "brush"}
+    assert set(cells) == {"name", *names}
+    assert cells["open-nsfw"].endswith("safety check")
     assert "built in" in cells["vellum (demo)"]
     assert "Apache-2.0    yes" in cells["vellum (demo)"]
     assert "text_to_image, image_to_image, inpaint" in cells["vellum (demo)"]
@@ -58,6 +60,7 @@ def test_the_shape_of_list_json(limner: Limner) -> None:
         "name": "brush",
         "title": "Brush",
         "tasks": ["text_to_image"],
+        "judges": False,
         "status": "stable",
         "state": "can be pulled",
         "bytes": len(WEIGHTS),
@@ -84,7 +87,7 @@ def test_pull_verify_remove(limner: Limner, home: Path, hub: None) -> None:
     verified = limner("models", "verify", "--json")
     assert verified.status == 0
     assert {record["model"]: record["state"] for record in verified.records} == dict.fromkeys(
-        ("vellum", "realesr-fast", "migan", "u2netp", "brush"), "good"
+        ("vellum", "realesr-fast", "migan", "u2netp", "open-nsfw", "brush"), "good"
     )
     removed = limner("models", "remove", "brush", "--json").records
     assert (removed[0]["name"], removed[0]["state"]) == ("brush", "can be pulled")

@@ -10,13 +10,16 @@ from limner.domain.card import Installed, Licence, ModelCard
 from limner.domain.errors import ModelUnavailable
 from limner.domain.event import CancelToken, Happening, Step
 from limner.domain.recipe import InputRole, ModelRef, Recipe, Size, Task
-from limner.families.family import LoadedModel, Order, Pixels, Placement, Watch
+from limner.families.family import Judge, LoadedModel, Order, Pixels, Placement, Watch
 
 STEPS = 3
 
 
 def ref(number: int = 1) -> ModelRef:
     return ModelRef(name=f"model-{number}", sha256=f"{number:064x}")
+
+
+JUDGE = ref(50)
 
 
 def size(width: int, height: int) -> Size:
@@ -114,8 +117,29 @@ class StandIn:
 
 
 @dataclass
+class StandInJudge:
+    """Finds a picture as unsafe as it is bright."""
+
+    name: str
+    studio: Studio
+
+    @property
+    def bytes(self) -> int:
+        return self.studio.bytes
+
+    def score(self, pixels: Pixels) -> float:
+        self.studio.events.append(f"judge {self.name}")
+        if f"judge {self.name}" in self.studio.out_of_memory:
+            raise MemoryError
+        return float(pixels[..., :3].mean() / 255)
+
+    def close(self) -> None:
+        self.studio.events.append(f"close {self.name}")
+
+
+@dataclass
 class StandInFamily:
-    """Loads stand-ins."""
+    """Loads stand-ins; model 50 is a judge."""
 
     studio: Studio
     name: str = "stand-in"
@@ -126,12 +150,14 @@ class StandInFamily:
     def recognise(self, path: object) -> ModelCard | None:
         return None
 
-    def load(self, installed: Installed, placement: Placement) -> LoadedModel:
+    def load(self, installed: Installed, placement: Placement) -> LoadedModel | Judge:
         name = installed.card.name
         self.studio.events.append(f"load {name}")
         self.studio.threads.append(placement.threads)
         if f"load {name}" in self.studio.out_of_memory:
             raise MemoryError
+        if name == JUDGE.name:
+            return StandInJudge(name, self.studio)
         return StandIn(name, self.studio)
 
 

@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from limner.domain.errors import Cancelled, ModelUnavailable, OutOfMemory
+from limner.domain.errors import Cancelled, InvalidRequest, ModelUnavailable, OutOfMemory
 from limner.domain.event import Loading, Step
 from limner.domain.recipe import InputRole, Recipe, Size, Task
 from limner.engine import machine
@@ -14,6 +14,7 @@ from limner.engine.engine import Drawn, Engine
 from limner.engine.local import EngineSettings, LocalEngine
 from limner.families.family import Order
 from tests.engine.stand_ins import (
+    JUDGE,
     STEPS,
     StandInFamily,
     Studio,
@@ -329,3 +330,51 @@ def test_pixels_do_not_depend_on_the_batch(studio: Studio) -> None:
     for one, other in zip(together, alone, strict=True):
         assert np.array_equal(one.pixels, other.pixels)
     assert all(a.index < b.index for a, b in pairwise(together))
+
+
+def test_a_judge_is_held_like_any_model(engine: LocalEngine, studio: Studio) -> None:
+    witness = Witness()
+    white, black = plain(4, 4, (255, 255, 255, 255)), plain(4, 4, (0, 0, 0, 255))
+    assert engine.judge(JUDGE, white, witness.watch()) == 1.0
+    assert engine.judge(JUDGE, black, witness.watch()) == 0.0
+    assert witness.told == [Loading(JUDGE.name)]
+    assert studio.threads == [2]
+    draw(engine, recipe(1), recipe(2))
+    assert [one.name for one in engine.residents()] == ["model-1", "model-2"]
+    assert "close model-50" in studio.events
+    assert engine.judge(JUDGE, white, witness.watch()) == 1.0
+    assert [one.name for one in engine.residents()] == ["model-2", JUDGE.name]
+
+
+def test_judging_between_the_pictures_of_a_batch_disturbs_nothing(studio: Studio) -> None:
+    engine = engine_in(studio, memory=100, batch=2)
+    large = {"size": size(32, 32), "upscaler": ref(2)}
+    orders = [Order(recipe(seed=seed, **large)) for seed in (10, 20, 30)]
+    watch = Witness().watch()
+    scores = [
+        engine.judge(JUDGE, drawn.pixels, watch) * 255 for drawn in engine.perform(orders, watch)
+    ]
+    assert scores == pytest.approx([10, 20, 30])
+
+
+def test_judges_do_not_draw_and_what_draws_does_not_judge(engine: LocalEngine) -> None:
+    with pytest.raises(InvalidRequest, match="only judges"):
+        draw(engine, recipe(50))
+    with pytest.raises(InvalidRequest, match="cannot judge"):
+        engine.judge(ref(1), plain(4, 4, (0, 0, 0, 255)), Witness().watch())
+
+
+def test_a_stop_before_judging_loads_nothing(engine: LocalEngine, studio: Studio) -> None:
+    witness = Witness()
+    witness.token.cancel()
+    with pytest.raises(Cancelled):
+        engine.judge(JUDGE, plain(4, 4, (0, 0, 0, 255)), witness.watch())
+    assert studio.events == []
+
+
+@pytest.mark.parametrize("moment", ["load model-50", "judge model-50"])
+def test_too_little_memory_to_judge_is_said(studio: Studio, moment: str) -> None:
+    studio.out_of_memory.add(moment)
+    engine = engine_in(studio)
+    with pytest.raises(OutOfMemory):
+        engine.judge(JUDGE, plain(4, 4, (0, 0, 0, 255)), Witness().watch())

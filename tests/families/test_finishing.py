@@ -5,10 +5,10 @@ import sys
 
 import pytest
 
-from limner.families import migan, realesrgan, u2net
+from limner.families import migan, opennsfw, realesrgan, u2net
 from limner.families.family import Family, discover
 
-FAMILIES: list[Family] = [migan.FAMILY, realesrgan.FAMILY, u2net.FAMILY]
+FAMILIES: list[Family] = [migan.FAMILY, opennsfw.FAMILY, realesrgan.FAMILY, u2net.FAMILY]
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
@@ -31,9 +31,9 @@ def test_cards_say_where_weights_come_from_and_what_they_allow(family: Family) -
 def test_no_runtime_is_imported_before_a_model_is_loaded() -> None:
     program = (
         "import sys;"
-        "from limner.families import migan, realesrgan, u2net;"
+        "from limner.families import migan, opennsfw, realesrgan, u2net;"
         "from limner.provenance import intake, seal;"
-        "[f.FAMILY.cards() for f in (migan, realesrgan, u2net)];"
+        "[f.FAMILY.cards() for f in (migan, opennsfw, realesrgan, u2net)];"
         "print([m for m in ('ncnn', 'onnxruntime', 'vtracer', 'torch') if m in sys.modules])"
     )
     run = subprocess.run(

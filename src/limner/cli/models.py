@@ -82,7 +82,7 @@ def list_models(asked: Scripted) -> None:
             f"{card.bytes / 1e6:.1f} MB",
             card.licence.spdx,
             "yes" if card.licence.commercial else "no",
-            ", ".join(one.task.value for one in card.capability.tasks),
+            ", ".join(card.capability.uses),
         )
         for entry, card in zip(entries, catalog.cards(), strict=True)
     ]
@@ -180,6 +180,7 @@ def _entry(catalog: "Catalog", card: "ModelCard") -> dict[str, object]:
         "name": card.name,
         "title": card.title,
         "tasks": [one.task.value for one in card.capability.tasks],
+        "judges": card.capability.judges,
         "status": card.status.value,
         "state": catalog.status(card).value,
         "bytes": card.bytes,
@@ -196,7 +197,7 @@ def _facts(catalog: "Catalog", card: "ModelCard") -> Iterator[tuple[str, str]]:
     yield "licence", f"{licence.spdx}; commercial use {'yes' if licence.commercial else 'no'}"
     yield "by", f"{licence.attribution} {licence.url}"
     yield "home", card.homepage
-    yield "does", ", ".join(one.task.value for one in card.capability.tasks)
+    yield "does", ", ".join(card.capability.uses)
     yield from _abilities(card.capability)
 
 

@@ -121,7 +121,15 @@ class Capability(Frozen):
     """For upscalers: how many times larger each side becomes."""
     adapters: tuple[str, ...] = ()
     trainable: bool = False
+    judges: bool = False
+    """Whether it draws nothing and says of finished pictures how unsafe they look."""
     extras: tuple[ExtraSpec, ...] = ()
+
+    @property
+    def uses(self) -> tuple[str, ...]:
+        """What the model is for, in words: its tasks, and whether it judges."""
+        judging = ("safety check",) if self.judges else ()
+        return (*(entry.task.value for entry in self.tasks), *judging)
 
     def resolve(
         self, draft: Draft, model: ModelRef, seed: int, upscaler: ModelRef | None = None

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from limner.domain.asset import Environment
+from limner.domain.recipe import ModelRef
 from limner.families.family import Order, Pixels, Watch
 
 
@@ -37,6 +38,12 @@ class Engine(Protocol):
 
         Pictures come in the order asked. Raises Cancelled within a step of the token being
         set; pictures yielded before stand.
+        """
+
+    def judge(self, model: ModelRef, pixels: Pixels, watch: Watch) -> float:
+        """Return how unsafe a model finds a picture, from 0 to 1.
+
+        Raises InvalidRequest for a model that draws instead.
         """
 
     def residents(self) -> tuple[Resident, ...]:

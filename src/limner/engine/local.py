@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from importlib.metadata import version
 
 from limner.domain.asset import Environment
-from limner.domain.errors import OutOfMemory
+from limner.domain.errors import InvalidRequest, OutOfMemory
 from limner.domain.recipe import InputRole, ModelRef, Recipe, Size, Task
 from limner.engine import framing, machine
 from limner.engine.engine import Drawn, Resident
 from limner.engine.residency import Locate, Residency
-from limner.families.family import Family, LoadedModel, Order, Pixels, Watch
+from limner.families.family import Family, Judge, LoadedModel, Order, Pixels, Watch
 from limner.families.raster import size_of
 
 _ENOUGH = 1.25
@@ -64,6 +64,15 @@ class LocalEngine:
                 seconds = share + time.perf_counter() - began
                 yield Drawn(one.first, finished, environment, seconds)
 
+    def judge(self, model: ModelRef, pixels: Pixels, watch: Watch) -> float:
+        """Return how unsafe a model finds a picture; see `Engine.judge`."""
+        watch.token.check()
+        judge = self._held(model, watch)
+        if not isinstance(judge, Judge):
+            raise InvalidRequest(f"{model.name} draws; it cannot judge pictures.")
+        with _enough_memory():
+            return judge.score(pixels)
+
     def residents(self) -> tuple[Resident, ...]:
         """The models in memory, least recently used first."""
         return self._residency.residents()
@@ -73,6 +82,12 @@ class LocalEngine:
         self._residency.close()
 
     def _model(self, ref: ModelRef, watch: Watch) -> LoadedModel:
+        model = self._held(ref, watch)
+        if not isinstance(model, LoadedModel):
+            raise InvalidRequest(f"{ref.name} only judges pictures; it draws none.")
+        return model
+
+    def _held(self, ref: ModelRef, watch: Watch) -> LoadedModel | Judge:
         return self._residency.get(ref, self._thread_count, watch)
 
     def _thread_count(self) -> int:

@@ -8,7 +8,7 @@ from limner.domain.errors import ModelUnavailable, OutOfMemory
 from limner.domain.event import Loading
 from limner.domain.recipe import ModelRef
 from limner.engine.engine import Resident
-from limner.families.family import Family, LoadedModel, Placement, Watch
+from limner.families.family import Family, Judge, LoadedModel, Placement, Watch
 
 Locate = Callable[[ModelRef], Installed]
 """Finds a model's verified weights, or raises ModelUnavailable or WeightsRejected."""
@@ -21,9 +21,9 @@ class Residency:
         self._families = families
         self._locate = locate
         self._budget = budget
-        self._models: OrderedDict[str, tuple[str, LoadedModel]] = OrderedDict()
+        self._models: OrderedDict[str, tuple[str, LoadedModel | Judge]] = OrderedDict()
 
-    def get(self, ref: ModelRef, threads: Callable[[], int], watch: Watch) -> LoadedModel:
+    def get(self, ref: ModelRef, threads: Callable[[], int], watch: Watch) -> LoadedModel | Judge:
         """Return the model in memory, loading it (and letting others go) if need be."""
         held = self._models.get(ref.sha256)
         if held is None:
@@ -43,7 +43,7 @@ class Residency:
         while self._models:
             self._models.popitem()[1][1].close()
 
-    def _load(self, ref: ModelRef, threads: int) -> LoadedModel:
+    def _load(self, ref: ModelRef, threads: int) -> LoadedModel | Judge:
         installed = self._locate(ref)
         family = self._families.get(installed.card.family)
         if family is None:

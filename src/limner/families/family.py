@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -49,12 +49,20 @@ class Watch:
     first: int = 0
 
 
-class LoadedModel(Protocol):
-    """A model in memory. Used from one thread at a time."""
+class Held(Protocol):
+    """What is true of anything held in memory, whatever it does."""
 
     @property
     def bytes(self) -> int:
         """Memory it holds, in bytes, as near as can be told."""
+
+    def close(self) -> None:
+        """Give the memory back."""
+
+
+@runtime_checkable
+class LoadedModel(Held, Protocol):
+    """A model in memory that draws. Used from one thread at a time."""
 
     @property
     def libraries(self) -> tuple[tuple[str, str], ...]:
@@ -71,8 +79,13 @@ class LoadedModel(Protocol):
         least once per step and raises Cancelled.
         """
 
-    def close(self) -> None:
-        """Give the memory back."""
+
+@runtime_checkable
+class Judge(Held, Protocol):
+    """A model in memory that draws nothing and looks. Used from one thread at a time."""
+
+    def score(self, pixels: Pixels) -> float:
+        """Return how unsafe a picture looks, from 0 to 1."""
 
 
 class Family(Protocol):
@@ -88,8 +101,8 @@ class Family(Protocol):
     def recognise(self, path: Path) -> ModelCard | None:
         """Return the card of a checkpoint of this family from its headers alone, or None."""
 
-    def load(self, installed: Installed, placement: Placement) -> LoadedModel:
-        """Load verified weights into memory."""
+    def load(self, installed: Installed, placement: Placement) -> LoadedModel | Judge:
+        """Load verified weights into memory: to draw, or to judge where the card says so."""
 
 
 def discover() -> dict[str, Family]:
