@@ -17,6 +17,7 @@ EXIT_STATUSES = {
     "WeightsRejected": 6,
     "StorageFailed": 7,
     "OutOfMemory": 8,
+    "PictureRefused": 9,
     "Cancelled": 130,
 }
 """What each kind and its own kinds give back: fixed, since scripts test for it."""

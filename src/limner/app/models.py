@@ -19,6 +19,8 @@ _FIRST_CHOICE = {
     Task.CUTOUT: "u2netp",
 }
 
+_JUDGE = "open-nsfw"
+
 
 @dataclass
 class Models:
@@ -48,6 +50,10 @@ class Models:
             )
         self._chosen[card.weights_digest] = card
         return card
+
+    def judge(self) -> ModelCard:
+        """Return the card of the model that judges finished pictures."""
+        return self.catalog.find(_JUDGE)
 
     def card_of(self, ref: ModelRef) -> ModelCard:
         """Return the card a Recipe names, with exactly the weights it names.

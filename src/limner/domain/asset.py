@@ -62,7 +62,8 @@ class Asset(Frozen):
 
     `mark` is the id in its invisible watermark, 12 hexadecimal digits; `fingerprint` the PDQ
     hash of its pixels, 64 hexadecimal digits; `drift` the largest colour difference (CIEDE2000)
-    that an edit left outside its mask; `unsafe` what the safety check found, from 0 to 1.
+    that an edit left outside its mask; `unsafe` what the safety check found, from 0 to 1, and
+    `blurred` whether it blurred the pixels that the Recipe gives.
     """
 
     id: Sha256
@@ -82,3 +83,4 @@ class Asset(Frozen):
     fingerprint: Sha256 | None = None
     drift: float | None = None
     unsafe: float | None = None
+    blurred: bool = False

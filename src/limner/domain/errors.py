@@ -18,6 +18,7 @@
     │   ├── StorageFull
     │   ├── StorageReadOnly
     │   └── LibraryBusy
+    ├── PictureRefused          drawn, found unsafe, and not kept
     ├── OutOfMemory
     └── Cancelled
 
@@ -146,6 +147,13 @@ class LibraryBusy(StorageFailed):
     """Another process holds the library for longer than we wait."""
 
     code = "library_busy"
+
+
+class PictureRefused(LimnerError):
+    """The safety check of the workspace found a picture unsafe; it was not kept."""
+
+    code = "picture_refused"
+    exit_status = 9
 
 
 class OutOfMemory(LimnerError):
