@@ -3,8 +3,11 @@
 import io
 import pickle
 import struct
+import threading
 import warnings
 import zlib
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -15,6 +18,7 @@ from PIL import Image, ImageCms
 
 from limner.domain.errors import InvalidImage
 from limner.domain.recipe import Size
+from limner.provenance import intake
 from limner.provenance.intake import Limits, read_mask, read_picture
 
 
@@ -272,6 +276,47 @@ def test_no_warning_leaks_and_the_filters_are_restored() -> None:
                 continue
     assert not caught
     assert list(warnings.filters) == before
+
+
+def test_files_are_decoded_at_the_same_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    together = threading.Barrier(3, timeout=20)
+    decode = intake._decode
+
+    def meet(file: bytes, limits: Limits) -> intake.Picture:
+        together.wait()
+        return decode(file, limits)
+
+    monkeypatch.setattr(intake, "_decode", meet)
+    file = save(Image.fromarray(noise()), "PNG")
+    with ThreadPoolExecutor(3) as threads:
+        pictures = list(threads.map(read_picture, [file] * 3))
+    assert all(np.array_equal(one.pixels[..., :3], noise()) for one in pictures)
+
+
+def test_odd_files_read_by_many_threads_warn_nobody_and_leave_the_filters() -> None:
+    file = save(Image.fromarray(noise()), "TIFF")
+    cut = [file[:length] for length in range(8, len(file), 37)]
+
+    def read(file: bytes) -> None:
+        with suppress(InvalidImage):
+            read_picture(file)
+
+    before = list(warnings.filters)
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(read, cut * 5))
+    assert list(warnings.filters) == before
+
+
+def test_warnings_of_others_are_heard_while_a_file_is_decoded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def warn(*_: object) -> intake.Picture:
+        warnings.warn("from elsewhere", UserWarning, stacklevel=1)
+        raise AssertionError("the filter lets it pass")
+
+    monkeypatch.setattr(intake, "_decode", warn)
+    with pytest.raises(UserWarning, match="from elsewhere"):
+        read_picture(save(Image.fromarray(noise()), "PNG"))
 
 
 SAMPLES = [

@@ -5,8 +5,7 @@ import struct
 import threading
 import warnings
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,7 +69,35 @@ _UNREADABLE = (
 )
 """What Pillow's decoders have been seen to raise, or may, for files made to harm them."""
 
-_QUIET = threading.Lock()
+
+class _Quiet:
+    """Keeps Pillow's warnings about odd files from the console: errors say what matters.
+
+    The filters of the `warnings` module belong to the whole process, and restoring them is not
+    safe from two threads at once. So who comes first sets ours in front, who leaves last takes
+    it away, and between them any number of threads decode at once.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._filters = ExitStack()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._inside:
+                self._filters.enter_context(warnings.catch_warnings())
+                warnings.filterwarnings("ignore", module=r"PIL(\.|$)")
+            self._inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                self._filters.close()
+
+
+_QUIET = _Quiet()
 
 
 @dataclass(frozen=True)
@@ -106,7 +133,7 @@ def read_picture(file: bytes, limits: Limits = DEFAULT_LIMITS) -> Picture:
     before any pixel is decoded.
     """
     _check_bytes(file, limits)
-    with _without_warnings():
+    with _QUIET:
         try:
             return _decode(file, limits)
         except UnidentifiedImageError as error:
@@ -178,18 +205,6 @@ def _guess(file: bytes) -> str:
         if start.startswith(magic):
             return f"This is no picture but {name}, whatever its name ends in."
     return "This is no picture that can be recognised."
-
-
-@contextmanager
-def _without_warnings() -> Iterator[None]:
-    """Keep Pillow's warnings about odd files from the console: errors say what matters.
-
-    The filters of the `warnings` module belong to the whole process and restoring them is not
-    safe from two threads at once, so one file is decoded at a time.
-    """
-    with _QUIET, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
 
 
 def _decode(file: bytes, limits: Limits) -> Picture:
