@@ -35,7 +35,7 @@ class NsfwJudge(OnnxModel):
 def _as_seen(pixels: Pixels) -> np.ndarray:
     """Return what the network is shown: 224 × 224 × 3, as its publisher prepared pictures.
 
-    That includes a passage through JPEG: without it, scores differ by up to 0.2.
+    That includes a passage through JPEG: without it, scores differ by up to 0.15.
     """
     image = Image.fromarray(pixels).resize((_RESIZED, _RESIZED), Image.Resampling.BILINEAR)
     stored = io.BytesIO()
