@@ -19,6 +19,7 @@
     │   ├── StorageReadOnly
     │   └── LibraryBusy
     ├── PictureRefused          drawn, found unsafe, and not kept
+    ├── SigningFailed           keys or signatures that cannot be made or read
     ├── OutOfMemory
     └── Cancelled
 
@@ -153,6 +154,13 @@ class PictureRefused(LimnerError):
     """The safety check of the workspace found a picture unsafe; it was not kept."""
 
     code = "picture_refused"
+    exit_status = 9
+
+
+class SigningFailed(LimnerError):
+    """A picture could not be signed, or keys could not be made or read."""
+
+    code = "signing_failed"
     exit_status = 9
 
 

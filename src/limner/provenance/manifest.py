@@ -1,0 +1,314 @@
+"""C2PA manifests: what is claimed of a picture under a signature, written and read.
+
+C2PA Technical Specification 2.2, https://spec.c2pa.org. No prompt and nothing about a person is
+written into a manifest.
+"""
+
+import io
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from importlib.metadata import version
+from typing import Any, Literal
+
+from limner.domain.canonical import Frozen
+from limner.domain.errors import SigningFailed
+from limner.domain.policy import Mining
+from limner.provenance.signing import Signer
+
+RECIPE_ASSERTION = "org.limner.recipe"
+_SOURCE_TYPES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
+_MINING = (
+    "cawg.ai_generative_training",
+    "cawg.ai_training",
+    "cawg.ai_inference",
+    "cawg.data_mining",
+)
+_NO_THUMBNAIL = {"builder": {"thumbnail": {"enabled": False}}}
+"""A thumbnail would put a second, unmarked copy of the picture into its own file."""
+
+_PARENT = "parent"
+
+
+@dataclass(frozen=True)
+class ModelClaim:
+    """A model that took part: its name, the digest of its weights, its licence (SPDX)."""
+
+    name: str
+    sha256: str
+    licence: str
+
+
+@dataclass(frozen=True)
+class Ingredient:
+    """A picture that went into another: what was edited (parent), or a mask or reference."""
+
+    file: bytes
+    media_type: str
+    role: Literal["parent", "component"]
+    title: str
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What a manifest says of a picture.
+
+    `composite`: another picture is the base of this one. `action` is the C2PA name of what was
+    done, such as `c2pa.created`; with a parent the picture was opened first.
+    """
+
+    title: str
+    composite: bool
+    action: str
+    recipe_digest: str
+    models: tuple[ModelClaim, ...] = ()
+    mining: Mining = Mining.NOT_ALLOWED
+    ingredients: tuple[Ingredient, ...] = ()
+
+
+class Standing(StrEnum):
+    """What the reader makes of a manifest."""
+
+    TRUSTED = "trusted"
+    VALID = "valid"
+    INVALID = "invalid"
+
+
+class Failure(Frozen):
+    """Why a manifest is not trusted or not valid: the C2PA status code, and plain words."""
+
+    code: str
+    message: str
+
+
+class Action(Frozen):
+    """Something that was done, and the digital source type that came of it."""
+
+    name: str
+    source_type: str | None = None
+
+
+class Source(Frozen):
+    """An ingredient as a manifest names it, and what its own manifest is worth, if it has one."""
+
+    title: str
+    relationship: str
+    state: Standing | None = None
+
+
+class Manifest(Frozen):
+    """What a file's manifest says, and whether it holds."""
+
+    state: Standing
+    failures: tuple[Failure, ...] = ()
+    issuer: str | None = None
+    common_name: str | None = None
+    signed_at: str | None = None
+    generator: str | None = None
+    title: str | None = None
+    actions: tuple[Action, ...] = ()
+    ingredients: tuple[Source, ...] = ()
+    recipe_digest: str | None = None
+    models: tuple[str, ...] = ()
+    mining: str | None = None
+
+    @property
+    def source_type(self) -> str | None:
+        """The digital source type of the last action that has one."""
+        found = [action.source_type for action in self.actions if action.source_type]
+        return found[-1] if found else None
+
+
+def sign_file(file: bytes, media_type: str, claim: Claim, signer: Signer) -> bytes:
+    """Return the file with a signed manifest in it.
+
+    Raises SigningFailed where the signer fails or the format cannot hold a manifest.
+    """
+    from c2pa import Builder, C2paError, C2paSigningAlg, Context
+    from c2pa import Signer as C2paSigner
+
+    failed: list[Exception] = []
+
+    def sign(content: bytes) -> bytes:
+        try:
+            return signer.sign(content)
+        except SigningFailed as error:  # the library would replace it by one without its reason
+            failed.append(error)
+            raise
+
+    signed = io.BytesIO()
+    try:
+        context = Context.from_dict(_NO_THUMBNAIL)
+        with (
+            C2paSigner.from_callback(
+                sign, C2paSigningAlg.ES256, signer.certificates.decode(), signer.time_authority
+            ) as key,
+            Builder(json.dumps(_definition(claim)), context=context) as builder,
+        ):
+            for label, ingredient in _labelled(claim):
+                about = {
+                    "title": ingredient.title,
+                    "label": label,
+                    "relationship": "parentOf" if ingredient.role == "parent" else "inputTo",
+                }
+                builder.add_ingredient(about, ingredient.media_type, io.BytesIO(ingredient.file))
+            builder.sign(key, media_type, io.BytesIO(file), signed)
+    except C2paError as error:
+        if failed:
+            raise failed[0] from error
+        reason = str(error).partition("\n")[0]
+        stamp = " or time authority" if signer.time_authority else ""
+        raise SigningFailed(
+            f"The picture could not be signed: {reason}. Check the keys{stamp}: limner keys show."
+        ) from error
+    return signed.getvalue()
+
+
+def read_manifest(file: bytes, media_type: str, anchors: bytes = b"") -> Manifest | None:
+    """Return what the manifest in a file says, or None where there is none.
+
+    `anchors` are root certificates as PEM whose signatures are trusted. A manifest that is
+    there but cannot be read is returned as invalid.
+    """
+    from c2pa import C2paError, Context, Reader
+
+    trust = {"trust": {"trust_anchors": anchors.decode()}} if anchors else {}
+    settings = {"verify": {"remote_manifest_fetch": False, "ocsp_fetch": False}}
+    try:
+        context = Context.from_dict({**settings, **trust})
+        reader = Reader.try_create(media_type, io.BytesIO(file), context=context)
+        if reader is None:
+            return None
+        with reader:
+            stored: dict[str, Any] = json.loads(reader.json())
+            state = str(reader.get_validation_state() or "Invalid")
+    except C2paError as error:
+        if not _has_manifest(file):
+            return None
+        reason = str(error).partition("\n")[0]
+        failure = Failure(code="unreadable", message=f"The manifest cannot be read: {reason}.")
+        return Manifest(state=Standing.INVALID, failures=(failure,))
+    return _manifest(stored, Standing(state.lower()))
+
+
+def _has_manifest(file: bytes) -> bool:
+    """Whether a file that no reader takes holds the mark of a C2PA manifest store (JUMBF)."""
+    return b"jumdc2pa" in file or b"caBX" in file[:65_536]
+
+
+def _definition(claim: Claim) -> dict[str, Any]:
+    kind = "compositeWithTrainedAlgorithmicMedia" if claim.composite else "trainedAlgorithmicMedia"
+    agent = {"name": "Limner", "version": version("limner")}
+    done: dict[str, Any] = {
+        "action": claim.action,
+        "digitalSourceType": f"{_SOURCE_TYPES}{kind}",
+        "softwareAgent": agent,
+    }
+    actions = [done]
+    labels = [label for label, _ in _labelled(claim)]
+    if _PARENT in labels:
+        actions.insert(0, {"action": "c2pa.opened", "parameters": {"ingredientIds": [_PARENT]}})
+    others = [label for label in labels if label != _PARENT]
+    if others:
+        done["parameters"] = {"ingredientIds": others}
+    use = {"use": claim.mining.value}
+    models = [
+        {"name": one.name, "sha256": one.sha256, "licence": one.licence} for one in claim.models
+    ]
+    return {
+        "title": claim.title,
+        "claim_generator_info": [agent],
+        "assertions": [
+            {"label": "c2pa.actions.v2", "data": {"actions": actions}},
+            {"label": RECIPE_ASSERTION, "data": {"digest": claim.recipe_digest, "models": models}},
+            {
+                "label": "cawg.training-mining",
+                "data": {"entries": {name: dict(use) for name in _MINING}},
+            },
+        ],
+    }
+
+
+def _labelled(claim: Claim) -> Iterator[tuple[str, Ingredient]]:
+    """Yield every ingredient with the name that actions know it by; there is one parent."""
+    for number, ingredient in enumerate(claim.ingredients):
+        label = _PARENT if ingredient.role == "parent" else f"input{number}"
+        yield label, ingredient
+
+
+def _manifest(stored: Mapping[str, Any], state: Standing) -> Manifest:
+    active: Mapping[str, Any] = stored.get("manifests", {}).get(stored.get("active_manifest"), {})
+    signature = active.get("signature_info") or {}
+    assertions = {one.get("label"): one.get("data") for one in active.get("assertions", [])}
+    recipe = assertions.get(RECIPE_ASSERTION) or {}
+    results = (stored.get("validation_results") or {}).get("activeManifest") or {}
+    entries = (assertions.get("cawg.training-mining") or {}).get("entries") or {}
+    return Manifest(
+        state=state,
+        failures=tuple(_failures(results)),
+        issuer=signature.get("issuer"),
+        common_name=signature.get("common_name"),
+        signed_at=signature.get("time"),
+        generator=_generator(active),
+        title=active.get("title"),
+        actions=tuple(_actions(assertions)),
+        ingredients=tuple(_source(one) for one in active.get("ingredients", [])),
+        recipe_digest=recipe.get("digest"),
+        models=tuple(str(one.get("name")) for one in recipe.get("models", [])),
+        mining=next((str(one.get("use")) for one in entries.values()), None),
+    )
+
+
+def _failures(results: Mapping[str, Any]) -> Iterator[Failure]:
+    for one in results.get("failure", []):
+        code = str(one.get("code"))
+        yield Failure(code=code, message=_PLAIN.get(code, str(one.get("explanation") or code)))
+
+
+def _generator(manifest: Mapping[str, Any]) -> str | None:
+    """Return the program that made the manifest, with its version."""
+    for one in manifest.get("claim_generator_info") or ():
+        return f"{one.get('name', '')} {one.get('version', '')}".strip() or None
+    generator = manifest.get("claim_generator")
+    return str(generator) if generator else None
+
+
+def _actions(assertions: Mapping[str, Any]) -> Iterator[Action]:
+    for label, content in assertions.items():
+        if str(label).startswith("c2pa.actions"):
+            for one in (content or {}).get("actions", []):
+                kind = one.get("digitalSourceType")
+                yield Action(
+                    name=str(one.get("action")),
+                    source_type=str(kind).rpartition("/")[2] if kind else None,
+                )
+
+
+def _source(ingredient: Mapping[str, Any]) -> Source:
+    state = None
+    if ingredient.get("active_manifest"):
+        results = (ingredient.get("validation_results") or {}).get("activeManifest") or {}
+        codes = {str(one.get("code")) for one in results.get("failure", [])}
+        state = Standing.INVALID if codes - {"signingCredential.untrusted"} else Standing.VALID
+    return Source(
+        title=str(ingredient.get("title") or "untitled"),
+        relationship=str(ingredient.get("relationship")),
+        state=state,
+    )
+
+
+_PLAIN = {
+    "signingCredential.untrusted": "The signature is intact, but its issuer is not one you trust.",
+    "signingCredential.expired": "The signer's certificate had expired when it signed.",
+    "signingCredential.revoked": "The signer's certificate was withdrawn by its issuer.",
+    "signingCredential.invalid": "The signer's certificate may not sign pictures.",
+    "assertion.dataHash.mismatch": "The file was changed after it was signed.",
+    "assertion.bmffHash.mismatch": "The file was changed after it was signed.",
+    "assertion.boxesHash.mismatch": "The file was changed after it was signed.",
+    "assertion.hashedURI.mismatch": "What the manifest claims was changed after it was signed.",
+    "claimSignature.mismatch": "The signature does not belong to this manifest.",
+    "timeStamp.mismatch": "The time stamp does not belong to this signature.",
+    "timeStamp.untrusted": "The time stamp is intact, but its issuer is not one you trust.",
+}
+"""Status codes of the specification (section 15.2.1) in plain words."""

@@ -1,0 +1,194 @@
+"""A chain of keys: made whole or not at all, readable by its owner alone, renewed in time."""
+
+import stat
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from limner.domain.errors import InvalidRequest, LimnerError, SigningFailed, StorageFailed
+from limner.provenance import keys
+from limner.provenance.keys import (
+    ANCHOR,
+    make_keys,
+    read_anchors,
+    read_chain,
+    read_link,
+    read_signer,
+)
+
+FILES = ("root.pem", "issuing.pem", "leaf.pem")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    made = tmp_path / "keys"
+    make_keys(made, "Test studio")
+    return made
+
+
+def test_each_certificate_is_signed_by_the_one_above(folder: Path) -> None:
+    root, issuing, leaf = (link.certificate for link in read_chain(folder))
+    root.verify_directly_issued_by(root)
+    issuing.verify_directly_issued_by(root)
+    leaf.verify_directly_issued_by(issuing)
+    assert read_anchors(folder) == read_chain(folder)[0].pem
+    usage = leaf.extensions.get_extension_for_class(x509.KeyUsage).value
+    assert usage.digital_signature
+    assert not usage.key_cert_sign
+    limits = issuing.extensions.get_extension_for_class(x509.BasicConstraints).value
+    assert (limits.ca, limits.path_length) == (True, 0)
+
+
+def test_only_the_owner_can_read_keys(folder: Path) -> None:
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert {stat.S_IMODE((folder / name).stat().st_mode) for name in FILES} == {0o600}
+    assert b"PRIVATE" not in (folder / ANCHOR).read_bytes()
+    assert {path.name for path in folder.parent.iterdir()} == {"keys"}
+
+
+def test_keys_are_never_overwritten(folder: Path) -> None:
+    before = (folder / "leaf.pem").read_bytes()
+    with pytest.raises(InvalidRequest, match="already"):
+        make_keys(folder, "Test studio")
+    assert (folder / "leaf.pem").read_bytes() == before
+    assert {path.name for path in folder.parent.iterdir()} == {"keys"}
+
+
+def test_of_several_who_make_keys_at_once_one_wins(tmp_path: Path) -> None:
+    def attempt(_: int) -> bool:
+        try:
+            make_keys(tmp_path / "keys", "Test studio")
+        except InvalidRequest:
+            return False
+        return True
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sum(pool.map(attempt, range(4))) == 1
+    read_chain(tmp_path / "keys")[2].certificate.verify_directly_issued_by(
+        read_chain(tmp_path / "keys")[1].certificate
+    )
+
+
+def test_what_was_left_half_made_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = keys._write
+
+    def stopped(path: Path, content: bytes, mode: int) -> None:
+        if path.name == "leaf.pem":
+            raise KeyboardInterrupt
+        real(path, content, mode)
+
+    monkeypatch.setattr(keys, "_write", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        make_keys(tmp_path / "keys", "Test studio")
+    assert list(tmp_path.iterdir()) == []
+    assert read_signer(tmp_path / "keys") is None
+
+
+def test_a_passphrase_protects_every_key(tmp_path: Path) -> None:
+    folder = tmp_path / "keys"
+    make_keys(folder, "Test studio", "open sesame")
+    assert all(b"ENCRYPTED" in (folder / name).read_bytes() for name in FILES)
+    assert read_signer(folder, "open sesame") is not None
+    with pytest.raises(SigningFailed, match="LIMNER_KEY_PASSPHRASE"):
+        read_signer(folder)
+    with pytest.raises(SigningFailed, match="LIMNER_KEY_PASSPHRASE"):
+        read_signer(folder, "close sesame")
+
+
+def test_a_passphrase_for_open_keys_is_told(folder: Path) -> None:
+    with pytest.raises(SigningFailed, match="passphrase"):
+        read_signer(folder, "open sesame")
+
+
+@pytest.mark.parametrize("content", [b"", b"junk", b"-----BEGIN CERTIFICATE-----\nAAAA\n"])
+def test_damaged_keys_are_told(folder: Path, content: bytes) -> None:
+    (folder / "leaf.pem").write_bytes(content)
+    with pytest.raises(SigningFailed, match=r"leaf\.pem"):
+        read_signer(folder)
+
+
+def test_a_missing_issuing_key_is_told(folder: Path) -> None:
+    (folder / "issuing.pem").unlink()
+    with pytest.raises(SigningFailed, match=r"issuing\.pem"):
+        read_signer(folder)
+
+
+@pytest.mark.parametrize("owner", ["", "  ", "a" * 65, "line\nbreak"])
+def test_owners_that_no_certificate_can_name(tmp_path: Path, owner: str) -> None:
+    with pytest.raises(InvalidRequest):
+        make_keys(tmp_path / "keys", owner)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(StorageFailed):
+        make_keys(tmp_path / "file" / "keys", "Test studio")
+
+
+def test_a_leaf_is_renewed_before_it_ends(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = read_link(folder / "leaf.pem")
+    assert read_signer(folder).certificates.startswith(before.pem)  # type: ignore[union-attr]
+    later = before.certificate.not_valid_after_utc - timedelta(days=10)
+    _at(monkeypatch, later)
+    signer = read_signer(folder)
+    after = read_link(folder / "leaf.pem")
+    assert signer is not None
+    assert signer.certificates.startswith(after.pem)
+    assert after.certificate.not_valid_after_utc > later + timedelta(days=300)
+    after.certificate.verify_directly_issued_by(read_link(folder / "issuing.pem").certificate)
+    assert stat.S_IMODE((folder / "leaf.pem").stat().st_mode) == 0o600
+
+
+def test_an_expired_chain_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _at(monkeypatch, datetime.now(UTC) + timedelta(days=365 * 30))
+    with pytest.raises(SigningFailed, match="expired"):
+        read_signer(folder)
+
+
+def test_keys_of_another_kind_are_refused(folder: Path) -> None:
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import ed25519
+
+    other = ed25519.Ed25519PrivateKey.generate().private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    (folder / "leaf.pem").write_bytes(other + read_link(folder / "leaf.pem").pem)
+    with pytest.raises(LimnerError, match="ES256"):
+        read_signer(folder)
+
+
+def test_no_keys_no_signer(tmp_path: Path) -> None:
+    assert read_signer(tmp_path / "keys") is None
+    assert read_anchors(tmp_path / "keys") == b""
+
+
+def test_every_chain_is_its_own(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        make_keys(tmp_path / name, "Test studio")
+    numbers = [
+        key.key.private_numbers().private_value
+        for name in ("one", "two")
+        for key in read_chain(tmp_path / name)
+    ]
+    assert len(set(numbers)) == 6
+    assert isinstance(read_chain(tmp_path / "one")[0].key, ec.EllipticCurvePrivateKey)
+
+
+def _at(monkeypatch: pytest.MonkeyPatch, moment: datetime) -> None:
+    """Let it be another time."""
+
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz: object = None) -> datetime:  # type: ignore[override]
+            return moment
+
+    monkeypatch.setattr(keys, "datetime", Clock)
