@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from limner.app.models import Models
+from limner.domain.asset import Asset
 from limner.domain.errors import ModelUnavailable, PictureRefused
 from limner.domain.event import CancelToken, Happening, Notice, Preview
 from limner.domain.policy import Safety
@@ -91,6 +92,16 @@ def blurred(pixels: Pixels) -> Pixels:
     cells = (max(1, round(width * scale)), max(1, round(height * scale)))
     coarse = Image.fromarray(pixels).resize(cells, Image.Resampling.BOX)
     return np.array(coarse.resize((width, height), Image.Resampling.BICUBIC))
+
+
+def stands(asset: Asset, safety: Safety) -> bool:
+    """Whether a picture was kept as the workspace would keep it now.
+
+    One from before there was a check stands, too.
+    """
+    if asset.unsafe is None or asset.unsafe < UNSAFE:
+        return True
+    return safety is not Safety.REFUSE and asset.blurred is (safety is Safety.BLUR)
 
 
 def require_judge(

@@ -44,11 +44,12 @@ def _ignore(_: Happening) -> None:
 
 @dataclass(frozen=True)
 class Made:
-    """A kept picture and its file."""
+    """A kept picture and its file; `index` is the place of its Recipe among those asked."""
 
     asset: Asset
     file: bytes
     seconds: float
+    index: int = 0
 
     @property
     def recipe(self) -> Recipe:
@@ -215,7 +216,8 @@ class Studio:
                 ),
             }
         )
-        return Made(self.library.keep(asset, sealed.file), sealed.file, drawn.seconds)
+        kept = self.library.keep(asset, sealed.file)
+        return Made(kept, sealed.file, drawn.seconds, drawn.index)
 
 
 def _asset_of(

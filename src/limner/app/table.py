@@ -9,15 +9,23 @@ import io
 import json
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
 from limner.app.drafts import make_draft
 from limner.app.files import OTHERWISE, file_stem, read_file
+from limner.app.safety import refusal
 from limner.app.studio import MOST_PICTURES, Made, Progress, Studio
 from limner.domain.canonical import digest
-from limner.domain.errors import InvalidRequest, InvalidTable, NotFound, storage_failure
+from limner.domain.errors import (
+    InvalidRequest,
+    InvalidTable,
+    NotFound,
+    PictureRefused,
+    storage_failure,
+)
 from limner.domain.recipe import Draft, Recipe
 from limner.domain.workspace import Actor, Workspace
 
@@ -126,7 +134,8 @@ def produce(
     """Make what the folder's manifest does not hold yet, yielding each picture when it is safe.
 
     Pictures that are already in the folder are yielded as they are; pictures in the library but
-    not in the folder are written again without drawing.
+    not in the folder are written again without drawing. When the safety check refused some,
+    raises PictureRefused after the others.
     """
     done = _read_manifest(folder / MANIFEST)
     waiting: list[Planned] = []
@@ -140,11 +149,18 @@ def produce(
             yield Produced(_finish(folder, item, kept), was_there=True)
             continue
         waiting.append(item)
+    refused = 0
     for start in range(0, len(waiting), _CHUNK):
         chunk = waiting[start : start + _CHUNK]
-        made = studio.perform(actor, workspace, [item.recipe for item in chunk], progress)
-        for item, picture in zip(chunk, made, strict=True):
-            yield Produced(_finish(folder, item, picture), was_there=False)
+        refused += len(chunk)
+        with suppress(PictureRefused):
+            made = studio.perform(actor, workspace, [item.recipe for item in chunk], progress)
+            for picture in made:
+                refused -= 1
+                entry = _finish(folder, chunk[picture.index], picture)
+                yield Produced(entry, was_there=False)
+    if refused:
+        raise refusal(refused, len(planned))
 
 
 def describe(made: Made, path: Path | str) -> dict[str, object]:
