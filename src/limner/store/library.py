@@ -23,28 +23,44 @@ from sqlalchemy import (
     insert,
     select,
     tuple_,
+    update,
 )
 
 from limner.domain.asset import Asset
+from limner.domain.canonical import canonical_json
 from limner.domain.errors import AssetNotFound, InvalidRequest, NotFound, StorageFailed
+from limner.domain.policy import Policy
 from limner.domain.recipe import Sha256
+from limner.domain.record import Record
 from limner.domain.workspace import Workspace
 from limner.store.blobs import Blobs
 from limner.store.checking import Problem, check_library
 from limner.store.failures import database_at, files_at
 from limner.store.opening import for_writing, open_database
+from limner.store.registry import Known, find_alike, find_known
 from limner.store.rows import (
     asset_row,
     environment_row,
     folded,
+    journal_row,
     microseconds,
     parent_rows,
     recipe_row,
+    registry_row,
     select_assets,
     select_parents,
     to_asset,
+    to_record,
 )
-from limner.store.tables import asset_parents, assets, environments, recipes, workspaces
+from limner.store.tables import (
+    asset_parents,
+    assets,
+    environments,
+    journal,
+    recipes,
+    registry,
+    workspaces,
+)
 
 MOST_LISTED = 1_000
 """The most assets one listing returns."""
@@ -134,6 +150,7 @@ class Library:
             connection.execute(insert(assets), row)
             if asset.parents:
                 connection.execute(insert(asset_parents), parent_rows(asset))
+            _register(connection, asset)
         return asset
 
     def get(self, workspace: Workspace, asset: str) -> Asset:
@@ -223,6 +240,69 @@ class Library:
         with self._read() as connection:
             return _find(connection, workspace.id, assets.c.id.in_(of_parent))
 
+    def find_by_mark(self, workspace: Workspace, mark: str) -> tuple[Known, ...]:
+        """Return what was kept with this watermark id, newest first, removed or not."""
+        with self._read() as connection:
+            return find_known(connection, workspace, mark=mark)
+
+    def find_by_pixels(self, workspace: Workspace, pixel_digest: Sha256) -> tuple[Known, ...]:
+        """Return what was kept with exactly these pixels, newest first, removed or not."""
+        with self._read() as connection:
+            return find_known(connection, workspace, pixel_digest=pixel_digest)
+
+    def find_by_fingerprint(
+        self, workspace: Workspace, fingerprint: Sha256, within: int
+    ) -> tuple[Known, ...]:
+        """Return what looks alike: fingerprints that differ in `within` bits at most."""
+        with self._read() as connection:
+            return find_alike(connection, workspace, fingerprint, within)
+
+    def find_file(self, workspace: Workspace, asset: Sha256) -> tuple[Known, ...]:
+        """Return whether exactly this file was ever kept."""
+        with self._read() as connection:
+            return find_known(connection, workspace, asset=asset)
+
+    def policy(self, workspace: Workspace) -> Policy:
+        """Return the rules of a workspace, the default ones where none were set."""
+        query = select(workspaces.c.policy).where(workspaces.c.id == workspace.id)
+        with self._read() as connection:
+            kept = connection.scalar(query)
+        try:
+            return Policy.model_validate_json(kept) if kept else Policy()
+        except ValueError as error:
+            raise StorageFailed(
+                f"The rules of the workspace “{workspace.name}” cannot be understood. If they were "
+                "set by a newer Limner, update this one; nothing is made under rules unknown."
+            ) from error
+
+    def set_policy(self, workspace: Workspace, policy: Policy) -> None:
+        """Set the rules of a workspace; raise NotFound for an unknown one."""
+        kept = canonical_json(policy.model_dump(mode="json")).decode()
+        with self._write() as connection:
+            _require_workspace(connection, workspace.id)
+            connection.execute(
+                update(workspaces).where(workspaces.c.id == workspace.id).values(policy=kept)
+            )
+
+    def record(self, record: Record) -> None:
+        """Write a line of the journal; lines are never changed or removed."""
+        with self._write() as connection:
+            _require_workspace(connection, record.workspace)
+            connection.execute(insert(journal), journal_row(record))
+
+    def records(
+        self, workspace: Workspace, *, asset: Sha256 | None = None, limit: int = 100
+    ) -> tuple[Record, ...]:
+        """Return the newest lines of the journal, newest first, those on an asset if given."""
+        if not 1 <= limit <= MOST_LISTED:
+            raise InvalidRequest(f"limit must be 1 to {MOST_LISTED:,}, not {limit}.")
+        query = select(journal).where(journal.c.workspace == workspace.id)
+        if asset is not None:
+            query = query.where(journal.c.asset == asset)
+        with self._read() as connection:
+            rows = connection.execute(query.order_by(journal.c.id.desc()).limit(limit)).all()
+        return tuple(to_record(row) for row in rows)
+
     def remove(self, workspace: Workspace, asset: str) -> Asset:
         """Remove an asset and return what it was; children keep its id among their parents.
 
@@ -293,6 +373,13 @@ def _insert_once(connection: Connection, table: Table, row: dict[str, Any]) -> N
     (key,) = table.primary_key
     if not connection.scalar(select(exists().where(key == row[key.name]))):
         connection.execute(insert(table), row)
+
+
+def _register(connection: Connection, asset: Asset) -> None:
+    """Note an asset in the registry, where an earlier removed one of the same file may be."""
+    same = (registry.c.workspace == asset.workspace, registry.c.asset == asset.id)
+    connection.execute(delete(registry).where(*same))
+    connection.execute(insert(registry), registry_row(asset))
 
 
 def _require_workspace(connection: Connection, workspace: str) -> None:

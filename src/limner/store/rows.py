@@ -1,21 +1,23 @@
 """An Asset as rows, and back again, without loss."""
 
+import json
 import unicodedata
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from pydantic import ValidationError
 from sqlalchemy import Row, Select, select
 
 from limner.domain.asset import Asset, Environment, Parent
 from limner.domain.canonical import canonical_json
 from limner.domain.errors import InvalidRequest, StorageFailed
 from limner.domain.recipe import Recipe, Sha256, Size
+from limner.domain.record import Record
 from limner.store.tables import asset_parents, assets, environments, recipes
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_PROVENANCE = ("terms", "mark", "fingerprint", "drift", "unsafe", "blurred")
 
 
 def microseconds(moment: datetime) -> int:
@@ -45,7 +47,61 @@ def asset_row(asset: Asset) -> dict[str, Any]:
         "recipe": asset.recipe.digest if asset.recipe else None,
         "environment": asset.environment.digest if asset.environment else None,
         "seconds": asset.seconds,
+        "provenance": _provenance(asset),
     }
+
+
+def registry_row(asset: Asset) -> dict[str, Any]:
+    """Return the row of `registry` for an asset."""
+    return {
+        "workspace": asset.workspace,
+        "asset": asset.id,
+        "pixel_digest": asset.pixel_digest,
+        "mark": asset.mark,
+        "fingerprint": bytes.fromhex(asset.fingerprint) if asset.fingerprint else None,
+        "created": microseconds(asset.created),
+    }
+
+
+def journal_row(record: Record) -> dict[str, Any]:
+    """Return the row of `journal` for a record."""
+    return {
+        "workspace": record.workspace,
+        "actor": record.actor,
+        "kind": record.kind.value,
+        "at": microseconds(record.at),
+        "asset": record.asset,
+        "detail": canonical_json([list(pair) for pair in record.detail]).decode(),
+    }
+
+
+def to_record(row: Row[Any]) -> Record:
+    """Return the record of a row of `journal`; raise StorageFailed if it makes no sense."""
+    try:
+        return Record(
+            workspace=row.workspace,
+            actor=row.actor,
+            kind=row.kind,
+            at=to_moment(row.at),
+            asset=row.asset,
+            detail=json.loads(row.detail),
+        )
+    except ValueError as error:
+        raise StorageFailed(
+            f"Line {row.id} of the library's journal cannot be understood. If it was written by a "
+            "newer Limner, update this one."
+        ) from error
+
+
+def to_moment(value: int) -> datetime:
+    """Return the moment of whole microseconds since 1970 UTC."""
+    return _EPOCH + timedelta(microseconds=value)
+
+
+def _provenance(asset: Asset) -> str | None:
+    """Return what an asset keeps of marks, licences and safety, or None where that is nothing."""
+    kept = asset.model_dump(mode="json", include=set(_PROVENANCE), exclude_defaults=True)
+    return canonical_json(kept).decode() if kept else None
 
 
 def parent_rows(asset: Asset) -> list[dict[str, Any]]:
@@ -115,7 +171,7 @@ def to_asset(row: Row[Any], parents: Iterable[Row[Any]]) -> Asset:
             bytes=row.bytes,
             size=Size(width=row.width, height=row.height),
             pixel_digest=row.pixel_digest,
-            created=_EPOCH + timedelta(microseconds=row.created),
+            created=to_moment(row.created),
             created_by=row.created_by,
             parents=tuple(
                 Parent.model_validate({"asset": one.parent, "relation": one.relation})
@@ -125,8 +181,9 @@ def to_asset(row: Row[Any], parents: Iterable[Row[Any]]) -> Asset:
             environment=row.environment_json
             and Environment.model_validate_json(row.environment_json),
             seconds=row.seconds,
+            **json.loads(row.provenance or "{}"),
         )
-    except ValidationError as error:
+    except (ValueError, TypeError) as error:
         raise StorageFailed(
             f"The library's record of the asset {row.id} cannot be understood. If it was made by "
             "a newer Limner, update this one; else put back a copy of the library."

@@ -12,13 +12,14 @@ from sqlalchemy import (
     ForeignKeyConstraint,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
     Text,
 )
 
-REVISION = "0001"
+REVISION = "0002"
 """The revision these tables are at; revisions are ordered as text."""
 
 metadata = MetaData(
@@ -34,6 +35,7 @@ workspaces = Table(
     metadata,
     Column("id", String, primary_key=True),
     Column("name", String, nullable=False),
+    Column("policy", Text),
 )
 
 recipes = Table(
@@ -67,6 +69,8 @@ assets = Table(
     Column("recipe", String(64), ForeignKey("recipes.digest")),
     Column("environment", String(64), ForeignKey("environments.digest")),
     Column("seconds", Float),
+    # Terms, mark, fingerprint, drift and safety, as JSON: read with the asset, never searched.
+    Column("provenance", Text),
     Index(None, "workspace", "created", "id"),
     Index(None, "recipe", "workspace", "created", "id"),
     Index(None, "id"),
@@ -85,4 +89,32 @@ asset_parents = Table(
         ["workspace", "asset"], ["assets.workspace", "assets.id"], ondelete="CASCADE"
     ),
     Index(None, "workspace", "parent"),
+)
+
+registry = Table(
+    "registry",
+    metadata,
+    Column("workspace", String, ForeignKey("workspaces.id"), primary_key=True),
+    # No foreign key: what was made here is recognised after its asset is removed.
+    Column("asset", String(64), primary_key=True),
+    Column("pixel_digest", String(64), nullable=False),
+    Column("mark", String(12)),
+    Column("fingerprint", LargeBinary(32)),
+    Column("created", BigInteger, nullable=False),
+    Index(None, "workspace", "mark"),
+    Index(None, "workspace", "pixel_digest"),
+)
+
+journal = Table(
+    "journal",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("workspace", String, ForeignKey("workspaces.id"), nullable=False),
+    Column("actor", String, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("asset", String(64)),
+    Column("detail", Text, nullable=False),
+    Index(None, "workspace", "id"),
+    Index(None, "workspace", "asset"),
 )
