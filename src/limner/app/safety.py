@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
 
 import numpy as np
@@ -12,7 +13,9 @@ from limner.domain.asset import Asset
 from limner.domain.errors import ModelUnavailable, PictureRefused
 from limner.domain.event import CancelToken, Happening, Notice, Preview
 from limner.domain.policy import Safety
-from limner.domain.recipe import ModelRef
+from limner.domain.recipe import ModelRef, Recipe
+from limner.domain.record import Record, RecordKind
+from limner.domain.workspace import Actor, Workspace
 from limner.families.family import Pixels
 
 UNSAFE = 0.8
@@ -35,6 +38,11 @@ _OUTCOMES = {
     Safety.FLAG: Outcome.FLAGGED,
     Safety.BLUR: Outcome.BLURRED,
     Safety.REFUSE: Outcome.REFUSED,
+}
+_RECORDED = {
+    Outcome.FLAGGED: RecordKind.PICTURE_FLAGGED,
+    Outcome.BLURRED: RecordKind.PICTURE_BLURRED,
+    Outcome.REFUSED: RecordKind.PICTURE_REFUSED,
 }
 _SAID = {
     Outcome.FLAGGED: "It is kept and flagged.",
@@ -92,6 +100,26 @@ def blurred(pixels: Pixels) -> Pixels:
     cells = (max(1, round(width * scale)), max(1, round(height * scale)))
     coarse = Image.fromarray(pixels).resize(cells, Image.Resampling.BOX)
     return np.array(coarse.resize((width, height), Image.Resampling.BICUBIC))
+
+
+def record_of(
+    verdict: Verdict, actor: Actor, workspace: Workspace, recipe: Recipe, asset: Asset | None
+) -> Record | None:
+    """Return the line of the journal on a picture that looked unsafe; None for any other.
+
+    `asset` is what was kept, if anything was.
+    """
+    kind = _RECORDED.get(verdict.outcome)
+    if kind is None:
+        return None
+    return Record(
+        workspace=workspace.id,
+        actor=actor.id,
+        kind=kind,
+        at=datetime.now(UTC),
+        asset=asset.id if asset else None,
+        detail=(("unsafe", f"{verdict.unsafe:.4f}"), ("recipe", recipe.digest)),
+    )
 
 
 def stands(asset: Asset, safety: Safety) -> bool:

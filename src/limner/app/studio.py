@@ -10,9 +10,20 @@ from pathlib import Path
 
 from limner.app.files import write_file
 from limner.app.models import Models
+from limner.app.safety import (
+    Outcome,
+    Verdict,
+    check,
+    record_of,
+    refusal,
+    require_judge,
+    shielded,
+    stands,
+)
 from limner.domain.asset import Asset, Parent, Relation
 from limner.domain.errors import InvalidOption, InvalidSize, StorageFailed
 from limner.domain.event import CancelToken, Happening, Notice
+from limner.domain.policy import Safety
 from limner.domain.recipe import (
     MAX_SEED,
     Draft,
@@ -106,21 +117,39 @@ class Studio:
         recipes: Sequence[Recipe],
         progress: Progress | None = None,
     ) -> Iterator[Made]:
-        """Draw Recipes in order; each picture is kept in the library before it is yielded."""
+        """Draw Recipes in order; each picture is kept in the library before it is yielded.
+
+        Where the safety check of the workspace refuses some, PictureRefused is raised after the
+        others.
+        """
         actor.require(workspace, Role.MAKER)
         progress = progress or Progress()
+        safety = self.library.policy(workspace).safety
+        watch = Watch(shielded(progress.tell, safety), progress.token)
+        judge = self._judge(safety, watch)
         needed = (ref for one in recipes for ref in (one.model, one.upscaler) if ref is not None)
         for ref in dict.fromkeys(needed):
             self.models.make_ready(ref, progress.tell, progress.token)
         for recipe in recipes[:1]:
             _tell_enlarging(recipe, progress.tell)
-        seen: dict[tuple[RecipeInput, ...], dict[InputRole, Pixels]] = {}
-        for recipe in recipes:
-            if recipe.inputs not in seen:
-                seen[recipe.inputs] = self._inputs(workspace, recipe)
-        orders = [Order(recipe, seen[recipe.inputs]) for recipe in recipes]
-        for drawn in self.engine.perform(orders, Watch(progress.tell, progress.token)):
-            yield self._keep(actor, workspace, recipes[drawn.index], drawn)
+        refused = 0
+        for drawn in self.engine.perform(self._orders(workspace, recipes), watch):
+            recipe = recipes[drawn.index]
+            verdict = check(drawn.pixels, safety, judge)
+            made = None
+            if verdict.outcome is not Outcome.REFUSED:
+                made = self._keep(actor, workspace, recipe, drawn, verdict)
+            record = record_of(verdict, actor, workspace, recipe, made.asset if made else None)
+            if record is not None:
+                self.library.record(record)
+            if verdict.notice is not None:
+                progress.tell(verdict.notice)
+            if made is None:
+                refused += 1
+            else:
+                yield made
+        if refused:
+            raise refusal(refused, len(recipes))
 
     def generate(
         self,
@@ -150,9 +179,15 @@ class Studio:
         )
 
     def find_made(self, actor: Actor, workspace: Workspace, recipe: Recipe) -> Made | None:
-        """Return the kept picture of exactly this Recipe; None too where its file is damaged."""
+        """Return the kept picture of exactly this Recipe.
+
+        None too where its file is damaged, or the workspace would not keep it so now.
+        """
         actor.require(workspace, Role.VIEWER)
+        safety = self.library.policy(workspace).safety
         for asset in self.library.find_by_recipe(workspace, recipe.digest):
+            if not stands(asset, safety):
+                continue
             with suppress(StorageFailed):  # drawing it again mends the file
                 return Made(asset, self.library.read(workspace, asset.id), asset.seconds or 0.0)
         return None
@@ -186,6 +221,13 @@ class Studio:
             return None
         return self.models.choose(draft.upscaler, Task.UPSCALE).ref
 
+    def _orders(self, workspace: Workspace, recipes: Sequence[Recipe]) -> list[Order]:
+        seen: dict[tuple[RecipeInput, ...], dict[InputRole, Pixels]] = {}
+        for recipe in recipes:
+            if recipe.inputs not in seen:
+                seen[recipe.inputs] = self._inputs(workspace, recipe)
+        return [Order(recipe, seen[recipe.inputs]) for recipe in recipes]
+
     def _inputs(self, workspace: Workspace, recipe: Recipe) -> dict[InputRole, Pixels]:
         inputs: dict[InputRole, Pixels] = {}
         for item in recipe.inputs:
@@ -201,15 +243,30 @@ class Studio:
                 inputs[item.role] = read_picture(file).pixels
         return inputs
 
-    def _keep(self, actor: Actor, workspace: Workspace, recipe: Recipe, drawn: Drawn) -> Made:
-        sealed = seal(drawn.pixels, recipe)
-        bare = _asset_of(actor, workspace, sealed.file, sealed.media_type, drawn.pixels)
+    def _judge(self, safety: Safety, watch: Watch) -> Callable[[Pixels], float]:
+        """Return what judges a picture, made sure of before anything is drawn."""
+        if safety is not Safety.OFF:
+            require_judge(self.models, watch.tell, watch.token)
+        return lambda pixels: self.engine.judge(self.models.judge().ref, pixels, watch)
+
+    def _keep(
+        self,
+        actor: Actor,
+        workspace: Workspace,
+        recipe: Recipe,
+        drawn: Drawn,
+        verdict: Verdict,
+    ) -> Made:
+        sealed = seal(verdict.pixels, recipe)
+        bare = _asset_of(actor, workspace, sealed.file, sealed.media_type, verdict.pixels)
         asset = bare.model_copy(
             update={
                 "pixel_digest": sealed.pixel_digest,
                 "recipe": recipe,
                 "environment": drawn.environment,
                 "seconds": round(drawn.seconds, 3),
+                "unsafe": verdict.unsafe,
+                "blurred": verdict.outcome is Outcome.BLURRED,
                 "parents": tuple(
                     Parent(asset=item.asset, relation=_RELATIONS[item.role])
                     for item in recipe.inputs
