@@ -11,7 +11,7 @@ from limner.domain.event import Notice, Preview, Step
 from limner.domain.recipe import InputRole, Recipe, Task
 from limner.families import raster
 from limner.families.family import LoadedModel, Order, Pixels, Placement, Watch
-from limner.families.session import open_session
+from limner.families.session import Session, open_session
 from limner.families.vellum.facts import DENOISER, ENCODER, NOISE, TOKENIZER
 from limner.families.vellum.sampler import Floats, Start, draw_noise, sample
 from limner.families.vellum.text import (
@@ -35,7 +35,7 @@ class VellumModel:
 
     def __init__(
         self,
-        denoiser: onnxruntime.InferenceSession,
+        denoiser: Session,
         encoder: TextEncoder,
         styles: tuple[str, ...],
         vocabulary: Vocabulary | None,
@@ -180,7 +180,7 @@ def load_model(installed: Installed, placement: Placement) -> LoadedModel:
     return VellumModel(denoiser, encoder, styles, vocabulary, held)
 
 
-def noise_of(denoiser: onnxruntime.InferenceSession) -> float:
+def noise_of(denoiser: Session | onnxruntime.InferenceSession) -> float:
     """Return the standard deviation of the noise that a denoiser was trained with."""
     return float(denoiser.get_modelmeta().custom_metadata_map.get(NOISE, "1"))
 
