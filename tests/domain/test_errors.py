@@ -18,6 +18,7 @@ EXIT_STATUSES = {
     "StorageFailed": 7,
     "OutOfMemory": 8,
     "PictureRefused": 9,
+    "SigningFailed": 10,
     "Cancelled": 130,
 }
 """What each kind and its own kinds give back: fixed, since scripts test for it."""

@@ -161,7 +161,7 @@ class SigningFailed(LimnerError):
     """A picture could not be signed, or keys could not be made or read."""
 
     code = "signing_failed"
-    exit_status = 9
+    exit_status = 10
 
 
 class OutOfMemory(LimnerError):
