@@ -1,0 +1,1 @@
+"""Reading the settings that other tools, and we, write into the pictures they make."""
