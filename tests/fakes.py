@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from limner.app.desk import Desk
+from limner.app.keys import Keyring
 from limner.app.models import Models
 from limner.app.settings import Settings
 from limner.app.studio import Studio
@@ -226,5 +227,7 @@ def fake_models(settings: Settings) -> Models:
 def fake_desk(settings: Settings, engine: FakeEngine | None = None) -> Desk:
     """Return a desk on a real library whose pictures come from the fake engine."""
     library = Library.open(settings.home)
-    studio = Studio(library, fake_models(settings), engine or FakeEngine())
+    keyring = Keyring(settings)
+    keyring.signer(lambda _: None)  # the first one makes keys and says so
+    studio = Studio(library, fake_models(settings), engine or FakeEngine(), keyring)
     return Desk(studio, LOCAL_ACTOR, LOCAL_WORKSPACE)

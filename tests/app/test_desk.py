@@ -27,9 +27,9 @@ from limner.domain.event import CancelToken, Happening, Notice, Step
 from limner.domain.recipe import MAX_SEED, Draft, FileFormat, InputRole, ModelRef, Size, Task
 from limner.domain.workspace import Actor, Role
 from limner.families.raster import pixel_digest
+from limner.provenance.formats import encode_png
 from limner.provenance.intake import read_picture
 from limner.provenance.metadata import read_recipe
-from limner.provenance.seal import encode_png
 from tests.fakes import ENVIRONMENT, NATIVE, FakeEngine, gradient
 
 
@@ -253,7 +253,7 @@ def test_an_upscaler_that_is_not_here_is_found_out_before_drawing(
         ({"size": "9000x9000"}, InvalidSize, "16 to 8192"),
         ({"size": "big"}, InvalidSize, "512x512"),
         ({"size": 512}, InvalidOption, "size cannot be “512”"),
-        ({"format": "gif"}, InvalidOption, "png, webp, jpeg, svg"),
+        ({"format": "gif"}, InvalidOption, "png, webp, jpeg, tiff, avif, svg"),
         ({"format": "jpeg", "transparent": True}, InvalidOption, "transparency"),
         ({"sampler": "spiral"}, InvalidOption, "euler, heun"),
         ({"extras": "style"}, InvalidOption, "pairs"),
@@ -347,8 +347,10 @@ def test_a_damaged_file_is_found_no_more_and_mended_by_drawing(desk: Desk, home:
     path.write_bytes(b"damaged")
     assert desk.studio.find_made(desk.actor, desk.workspace, made.recipe) is None
     desk.replay([made.recipe])
-    assert desk.studio.find_made(desk.actor, desk.workspace, made.recipe) is not None
-    assert path.read_bytes() == made.file
+    again = desk.studio.find_made(desk.actor, desk.workspace, made.recipe)
+    assert again is not None
+    assert again.asset.pixel_digest == made.asset.pixel_digest
+    assert again.asset.id != made.asset.id  # another signature
 
 
 def drawn_until_stopped(desk: Desk, prompt: str, follower: Follower) -> list[Made]:

@@ -60,9 +60,10 @@ def test_a_desk_can_do_this() -> None:
 
 def test_drafts_and_recipes_have_these_fields() -> None:
     shared = ["task", "model", "prompt", "negative_prompt", "seed", "size", "steps", "guidance"]
-    shared += ["sampler", "schedule", "inputs", "transparent", "format", "upscaler", "extras"]
+    shared += ["sampler", "schedule", "inputs", "transparent", "format", "upscaler"]
+    shared += ["label", "extras"]
     assert list(Draft.model_fields) == shared
-    assert set(Recipe.model_fields) == {*shared, "version", "adapters", "native_size"}
+    assert set(Recipe.model_fields) == {*shared, "version", "adapters", "native_size", "watermark"}
 
 
 def test_open_is_a_desk_at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

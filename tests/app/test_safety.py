@@ -24,8 +24,8 @@ from limner.domain.recipe import Recipe
 from limner.domain.record import RecordKind
 from limner.families.family import Pixels
 from limner.families.raster import pixel_digest
+from limner.provenance.formats import encode_png
 from limner.provenance.intake import read_picture
-from limner.provenance.seal import encode_png
 from tests.fakes import ABSENT, JUDGE, FakeEngine, fake_models, gradient
 from tests.families.pictures import photo, sticker
 

@@ -20,7 +20,7 @@ from limner.cli.output import Output
 from limner.cli.preview import Graphics, graphics_of, render
 from limner.cli.screen import Screen
 from limner.domain.event import Loading, Notice, Pulling, Step
-from limner.provenance.seal import encode_png
+from limner.provenance.formats import encode_png
 
 from .conftest import opened
 

@@ -25,9 +25,11 @@ from limner.domain.recipe import (
 )
 from limner.families import raster
 from limner.families.family import Pixels
+from limner.provenance.formats import encode_png
 from limner.provenance.intake import read_picture
 from limner.provenance.metadata import read_recipe
-from limner.provenance.seal import encode_png, seal
+from limner.provenance.seal import Sealed, SealTerms
+from limner.provenance.seal import seal as sealed_with
 
 WITH_ALPHA = [FileFormat.PNG, FileFormat.WEBP, FileFormat.SVG]
 IPTC = "{http://iptc.org/std/Iptc4xmpExt/2008-02-29/}DigitalSourceType"
@@ -55,6 +57,10 @@ def recipe(file_format: FileFormat = FileFormat.PNG, prompt: str = "a red disc")
         format=file_format,
         extras=(("style", "flat"),),
     )
+
+
+def seal(pixels: Pixels, made: Recipe, terms: SealTerms | None = None) -> Sealed:
+    return sealed_with(pixels, made, terms or SealTerms())
 
 
 def pixels_for(file_format: FileFormat) -> Pixels:

@@ -16,7 +16,7 @@ from limner.app.studio import Made
 from limner.domain.recipe import FileFormat, Size
 from limner.engine import machine
 from limner.families.family import Pixels
-from limner.provenance.seal import encode_png
+from limner.provenance.formats import encode_png
 
 _PROMPTS = ("a red fox", "a slice of pizza", "a rocket", "a cactus", "a penguin")
 _STARTED = """

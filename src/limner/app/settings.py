@@ -1,7 +1,7 @@
 """Settings: read once, from the environment and the caller, and handed out in slices."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import platformdirs
@@ -17,6 +17,8 @@ class Settings:
 
     `home` holds the library and pulled models. `threads` and `memory` (bytes) bound the engine;
     None takes what is free. `hub` is the model hub's address; `offline` forbids all fetching.
+    `signing` says whether pictures are signed, `key_passphrase` opens the keys in the home folder,
+    `time_authority` is the address of an RFC 3161 authority that stamps signatures.
     """
 
     home: Path
@@ -24,11 +26,16 @@ class Settings:
     memory: int | None = None
     hub: str = PUBLIC_HUB
     offline: bool = False
+    signing: bool = True
+    key_passphrase: str | None = field(default=None, repr=False)
+    time_authority: str | None = None
 
 
 def read_settings(home: Path | None = None) -> Settings:
-    """Read `LIMNER_HOME`, `LIMNER_THREADS`, `LIMNER_MEMORY_MB`, `LIMNER_OFFLINE`, `HF_ENDPOINT`.
+    """Read the environment.
 
+    `LIMNER_HOME`, `LIMNER_THREADS`, `LIMNER_MEMORY_MB`, `LIMNER_OFFLINE`, `HF_ENDPOINT`,
+    `LIMNER_SIGNING` (`local` or `none`), `LIMNER_KEY_PASSPHRASE`, `LIMNER_TIME_AUTHORITY`.
     `home` overrides `LIMNER_HOME`, which overrides the platform's folder for user data.
     """
     chosen = home or _path("LIMNER_HOME") or Path(platformdirs.user_data_dir("limner", False))
@@ -45,7 +52,17 @@ def read_settings(home: Path | None = None) -> Settings:
         memory=None if megabytes is None else megabytes * 1024 * 1024,
         hub=(os.environ.get("HF_ENDPOINT", "").strip() or PUBLIC_HUB).rstrip("/"),
         offline=os.environ.get("LIMNER_OFFLINE", "").strip().lower() in ("1", "true", "yes"),
+        signing=_signing(),
+        key_passphrase=os.environ.get("LIMNER_KEY_PASSPHRASE") or None,
+        time_authority=os.environ.get("LIMNER_TIME_AUTHORITY", "").strip() or None,
     )
+
+
+def _signing() -> bool:
+    text = os.environ.get("LIMNER_SIGNING", "").strip().lower()
+    if text not in ("", "local", "none"):
+        raise InvalidOption(f"LIMNER_SIGNING is “{text}”; it must be local or none.")
+    return text != "none"
 
 
 def _path(name: str) -> Path | None:

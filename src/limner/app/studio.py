@@ -9,6 +9,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from limner.app.files import write_file
+from limner.app.keys import Keyring
 from limner.app.models import Models
 from limner.app.safety import (
     Outcome,
@@ -20,6 +21,7 @@ from limner.app.safety import (
     shielded,
     stands,
 )
+from limner.app.sealing import Sealing, disclosed
 from limner.domain.asset import Asset, Parent, Relation
 from limner.domain.errors import InvalidOption, InvalidSize, StorageFailed
 from limner.domain.event import CancelToken, Happening, Notice
@@ -39,7 +41,6 @@ from limner.engine.engine import Drawn, Engine
 from limner.families.family import Order, Pixels, Watch
 from limner.families.raster import pixel_digest
 from limner.provenance.intake import read_mask, read_picture
-from limner.provenance.seal import seal
 from limner.store.library import Library
 
 MOST_PICTURES = 10_000
@@ -85,10 +86,11 @@ class Progress:
 class Studio:
     """Every use case, for any actor in any workspace; see `Desk` for the bound form."""
 
-    def __init__(self, library: Library, models: Models, engine: Engine) -> None:
+    def __init__(self, library: Library, models: Models, engine: Engine, keyring: Keyring) -> None:
         self.library = library
         self.models = models
         self.engine = engine
+        self.keyring = keyring
 
     def resolve(
         self, actor: Actor, workspace: Workspace, draft: Draft, count: int = 1
@@ -107,7 +109,8 @@ class Studio:
         seed = _new_seed(draft.task) if draft.seed is None else draft.seed
         if seed + count - 1 > MAX_SEED:
             raise InvalidOption(f"The seed must be at most {MAX_SEED - count + 1:,}.")
-        first = card.capability.resolve(sized, card.ref, seed, upscaler)
+        bare = card.capability.resolve(sized, card.ref, seed, upscaler)
+        first = disclosed(bare, draft, self.library.policy(workspace))
         return [first.model_copy(update={"seed": seed + n}) for n in range(count)]
 
     def perform(
@@ -124,7 +127,10 @@ class Studio:
         """
         actor.require(workspace, Role.MAKER)
         progress = progress or Progress()
-        safety = self.library.policy(workspace).safety
+        policy = self.library.policy(workspace)
+        safety = policy.safety
+        signer = self.keyring.signer(progress.tell)
+        sealing = Sealing(self.library, self.models, workspace, policy, signer)
         watch = Watch(shielded(progress.tell, safety), progress.token)
         judge = self._judge(safety, watch)
         needed = (ref for one in recipes for ref in (one.model, one.upscaler) if ref is not None)
@@ -138,7 +144,7 @@ class Studio:
             verdict = check(drawn.pixels, safety, judge)
             made = None
             if verdict.outcome is not Outcome.REFUSED:
-                made = self._keep(actor, workspace, recipe, drawn, verdict)
+                made = self._keep(actor, recipe, drawn, verdict, sealing)
             record = record_of(verdict, actor, workspace, recipe, made.asset if made else None)
             if record is not None:
                 self.library.record(record)
@@ -250,23 +256,25 @@ class Studio:
         return lambda pixels: self.engine.judge(self.models.judge().ref, pixels, watch)
 
     def _keep(
-        self,
-        actor: Actor,
-        workspace: Workspace,
-        recipe: Recipe,
-        drawn: Drawn,
-        verdict: Verdict,
+        self, actor: Actor, recipe: Recipe, drawn: Drawn, verdict: Verdict, sealing: Sealing
     ) -> Made:
-        sealed = seal(verdict.pixels, recipe)
-        bare = _asset_of(actor, workspace, sealed.file, sealed.media_type, verdict.pixels)
+        sealed = sealing.seal(verdict.pixels, recipe)
+        blurred = verdict.outcome is Outcome.BLURRED
+        before = sealing.kept_before(recipe, sealed, blurred=blurred)
+        if before is not None:
+            return Made(*before, drawn.seconds, drawn.index)
+        bare = _asset_of(actor, sealing.workspace, sealed.file, sealed.media_type, verdict.pixels)
         asset = bare.model_copy(
             update={
                 "pixel_digest": sealed.pixel_digest,
                 "recipe": recipe,
                 "environment": drawn.environment,
                 "seconds": round(drawn.seconds, 3),
+                "terms": sealing.terms(recipe),
+                "mark": sealed.mark,
+                "fingerprint": sealed.fingerprint,
                 "unsafe": verdict.unsafe,
-                "blurred": verdict.outcome is Outcome.BLURRED,
+                "blurred": blurred,
                 "parents": tuple(
                     Parent(asset=item.asset, relation=_RELATIONS[item.role])
                     for item in recipe.inputs

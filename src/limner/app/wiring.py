@@ -1,6 +1,7 @@
 """Puts a studio together from settings."""
 
 from limner.app.desk import Desk
+from limner.app.keys import Keyring
 from limner.app.models import Models
 from limner.app.settings import Settings
 from limner.app.studio import Studio
@@ -8,6 +9,7 @@ from limner.catalog.catalog import Catalog
 from limner.domain.workspace import LOCAL_ACTOR, LOCAL_WORKSPACE
 from limner.engine.local import EngineSettings, LocalEngine
 from limner.families.family import discover
+from limner.provenance.signing import Signer
 from limner.store.library import Library
 
 
@@ -19,17 +21,20 @@ def open_models(settings: Settings) -> Models:
     return Models(catalog, offline=settings.offline)
 
 
-def open_studio(settings: Settings) -> Studio:
-    """Return a studio that draws in this process, its library made or migrated as needed."""
+def open_studio(settings: Settings, signer: Signer | None = None) -> Studio:
+    """Return a studio that draws in this process, its library made or migrated as needed.
+
+    `signer` takes the place of the keys in the home folder.
+    """
     models = open_models(settings)
     engine = LocalEngine(
         models.families,
         models.locate,
         EngineSettings(memory=settings.memory, threads=settings.threads),
     )
-    return Studio(Library.open(settings.home), models, engine)
+    return Studio(Library.open(settings.home), models, engine, Keyring(settings, signer))
 
 
-def open_desk(settings: Settings) -> Desk:
+def open_desk(settings: Settings, signer: Signer | None = None) -> Desk:
     """Return the studio as the person at this machine sees it."""
-    return Desk(open_studio(settings), LOCAL_ACTOR, LOCAL_WORKSPACE)
+    return Desk(open_studio(settings, signer), LOCAL_ACTOR, LOCAL_WORKSPACE)

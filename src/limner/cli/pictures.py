@@ -62,6 +62,7 @@ class Drawing(Finishing):
             "steps": self.steps,
             "guidance": self.guidance,
             "sampler": self.sampler,
+            "label": self.label,
         }
 
 
@@ -217,6 +218,7 @@ def erase(asked: Erase) -> None:
             asked.mask,
             progress=work.progress,
             model=asked.model,
+            label=asked.label,
             format=work.target.format,
         )
         work.write(made, f"{asked.file.stem}-erased")
@@ -231,6 +233,7 @@ def upscale(asked: Upscale) -> None:
             size=asked.size,
             progress=work.progress,
             model=asked.model,
+            label=asked.label,
             format=work.target.format,
         )
         work.write(made, f"{asked.file.stem}-upscaled")
@@ -244,6 +247,7 @@ def cutout(asked: Cutout) -> None:
             asked.file,
             progress=work.progress,
             model=asked.model,
+            label=asked.label,
             format=work.target.format,
         )
         work.write(made, f"{asked.file.stem}-cutout")

@@ -9,8 +9,17 @@ from pathlib import Path
 
 from limner.domain.errors import InvalidOption
 
-_FORMATS = {".png": "png", ".webp": "webp", ".jpg": "jpeg", ".jpeg": "jpeg", ".svg": "svg"}
-_OTHER_PICTURES = (".avif", ".bmp", ".gif", ".heic", ".pdf", ".psd", ".tif", ".tiff")
+_FORMATS = {
+    ".png": "png",
+    ".webp": "webp",
+    ".jpg": "jpeg",
+    ".jpeg": "jpeg",
+    ".tif": "tiff",
+    ".tiff": "tiff",
+    ".avif": "avif",
+    ".svg": "svg",
+}
+_OTHER_PICTURES = (".bmp", ".gif", ".heic", ".pdf", ".psd")
 _LONGEST_STEM = 60
 
 IsKept = Callable[[str], bool]

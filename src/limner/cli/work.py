@@ -52,13 +52,17 @@ class Finishing(Scripted):
             "--out",
             "-o",
             metavar="FILE_OR_DIR",
-            help="Where to write. A name ending in .png, .webp, .jpeg or .svg is a file, any "
-            "other a folder.",
+            help="Where to write. A name ending in .png, .webp, .jpeg, .tiff, .avif or .svg is a "
+            "file, any other a folder.",
         ),
     ] = None
     format: Annotated[
         str | None,
-        typer.Option("--format", "-f", metavar="KIND", help="png, webp, jpeg or svg."),
+        typer.Option("--format", "-f", metavar="KIND", help="png, webp, jpeg, tiff, avif or svg."),
+    ] = None
+    label: Annotated[
+        str | None,
+        typer.Option(metavar="LANG", help="Say in the corner that it was made with AI: en, de, …"),
     ] = None
     overwrite: Annotated[
         bool,

@@ -47,7 +47,14 @@ class FileFormat(StrEnum):
     PNG = "png"
     WEBP = "webp"
     JPEG = "jpeg"
+    TIFF = "tiff"
+    AVIF = "avif"
     SVG = "svg"
+
+    @property
+    def common_name(self) -> str:
+        """The name of the format, as people write it."""
+        return "WebP" if self is FileFormat.WEBP else self.value.upper()
 
     @property
     def has_alpha(self) -> bool:
@@ -145,14 +152,17 @@ class Draft(Frozen):
     transparent: bool | None = None
     format: FileFormat | None = None
     upscaler: str | None = None
+    label: str | None = None
     extras: Extras = ()
 
 
 class Recipe(Frozen):
     """Everything that decides the pixels of one picture. One Recipe = one picture.
 
-    `size` is the size of the finished picture. `native_size` is the size the model draws at;
-    where they differ, `upscaler` (if set) enlarges before the exact fit.
+    `label` is the language of a visible disclosure, None for none; `watermark` whether the
+    picture carries an invisible one. `size` is the size of the finished picture. `native_size`
+    is the size the model draws at; where they differ, `upscaler` (if set) enlarges before the
+    exact fit.
     """
 
     version: int = 1
@@ -172,12 +182,19 @@ class Recipe(Frozen):
     transparent: bool = True
     format: FileFormat = FileFormat.PNG
     upscaler: ModelRef | None = None
+    label: str | None = None
+    watermark: bool = False
     extras: Extras = ()
 
     @property
     def digest(self) -> str:
-        """The sha256 of the canonical JSON of this Recipe."""
-        return digest(self.model_dump(mode="json"))
+        """The sha256 of the canonical JSON of this Recipe.
+
+        What came later than version 1 is left out where it is unset, so that older Recipes keep
+        their digest.
+        """
+        whole = self.model_dump(mode="json")
+        return digest({k: v for k, v in whole.items() if v or k not in ("label", "watermark")})
 
     def extra(self, name: str) -> Extra | None:
         """Return the value of a family's own option, or None where the family has none."""

@@ -40,5 +40,5 @@ def infotext(recipe: Recipe) -> str:
 
 def _quoted(value: object) -> str:
     """Return a value as the readers of this form split it: in JSON quotes where it must be."""
-    text = f"{value:g}" if isinstance(value, float) else str(value)
+    text = f"{value:.10g}" if isinstance(value, float) else str(value)
     return json.dumps(text, ensure_ascii=False) if set(text) & set(',:\n"') else text

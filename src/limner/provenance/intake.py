@@ -109,11 +109,23 @@ class Limits:
 
 
 @dataclass(frozen=True)
+class Own:
+    """The colours of a picture as its file has them, in the RGB profile that came with it."""
+
+    pixels: Pixels
+    profile: bytes
+
+
+@dataclass(frozen=True)
 class Picture:
-    """A picture from a file: upright, in sRGB."""
+    """A picture from a file: upright, in sRGB.
+
+    `own` is set where the file is in another RGB profile.
+    """
 
     pixels: Pixels
     media_type: str
+    own: Own | None = None
 
     @property
     def size(self) -> Size:
@@ -217,10 +229,21 @@ def _decode(file: bytes, limits: Limits) -> Picture:
         media_type = Image.MIME[opened.format or ""]
         opened.load()
         orientation = _orientation(opened)
-        image = _to_srgb(opened)
+        profile = opened.info.get("icc_profile")
+        image = _to_eight_bits(opened)
+        profile = profile if isinstance(profile, bytes) else b""
+        converted = _through_profile(image, profile)
+    pixels = _upright(converted or image, orientation)
+    if converted is None or image.mode not in ("RGB", "RGBA"):
+        return Picture(pixels, media_type)
+    return Picture(pixels, media_type, Own(_upright(image, orientation), profile))
+
+
+def _upright(image: Image.Image, orientation: int) -> Pixels:
+    turned = image.convert("RGBA")
     if orientation in _UPRIGHT:
-        image = image.transpose(_UPRIGHT[orientation])
-    return Picture(np.array(image), media_type)
+        turned = turned.transpose(_UPRIGHT[orientation])
+    return np.array(turned)
 
 
 def _orientation(image: Image.Image) -> int:
@@ -230,14 +253,6 @@ def _orientation(image: Image.Image) -> int:
     except _UNREADABLE:
         return 1
     return value if isinstance(value, int) else 1
-
-
-def _to_srgb(image: Image.Image) -> Image.Image:
-    profile = image.info.get("icc_profile")
-    image = _to_eight_bits(image)
-    if isinstance(profile, bytes) and profile:
-        image = _through_profile(image, profile)
-    return image.convert("RGBA")
 
 
 def _to_eight_bits(image: Image.Image) -> Image.Image:
@@ -253,14 +268,14 @@ def _to_eight_bits(image: Image.Image) -> Image.Image:
     return image
 
 
-def _through_profile(image: Image.Image, profile: bytes) -> Image.Image:
-    """Return the picture in sRGB; a profile that is broken or of another kind is ignored."""
+def _through_profile(image: Image.Image, profile: bytes) -> Image.Image | None:
+    """Return the picture in sRGB, or None where its profile is that, broken or of another kind."""
     alpha = image.getchannel("A") if image.mode == "RGBA" else None
     colours = image.convert("RGB") if alpha is not None else image
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        if "sRGB" in ImageCms.getProfileDescription(source):
-            return image
+        if not profile or "sRGB" in ImageCms.getProfileDescription(source):
+            return None
         converted = ImageCms.profileToProfile(
             colours,
             source,
@@ -270,9 +285,7 @@ def _through_profile(image: Image.Image, profile: bytes) -> Image.Image:
             flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
         )
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
-        return image
-    if converted is None:
-        return image
-    if alpha is not None:
+        return None
+    if converted is not None and alpha is not None:
         converted.putalpha(alpha)
     return converted

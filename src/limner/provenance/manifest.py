@@ -184,7 +184,7 @@ def read_manifest(file: bytes, media_type: str, anchors: bytes = b"") -> Manifes
             stored: dict[str, Any] = json.loads(reader.json())
             state = str(reader.get_validation_state() or "Invalid")
     except C2paError as error:
-        if not _has_manifest(file):
+        if not has_manifest(file):
             return None
         reason = str(error).partition("\n")[0]
         failure = Failure(code="unreadable", message=f"The manifest cannot be read: {reason}.")
@@ -192,8 +192,8 @@ def read_manifest(file: bytes, media_type: str, anchors: bytes = b"") -> Manifes
     return _manifest(stored, Standing(state.lower()))
 
 
-def _has_manifest(file: bytes) -> bool:
-    """Whether a file that no reader takes holds the mark of a C2PA manifest store (JUMBF)."""
+def has_manifest(file: bytes) -> bool:
+    """Whether a file holds the mark of a C2PA manifest store (JUMBF), readable or not."""
     return b"jumdc2pa" in file or b"caBX" in file[:65_536]
 
 

@@ -1,21 +1,48 @@
-"""What a sealed picture says about itself: its Recipe, and that a model made it."""
+"""What a sealed picture says about itself in words: its Recipe, and that a model made it."""
 
 import html
 import re
+from importlib.metadata import version
 
 from limner.domain.canonical import canonical_json
+from limner.domain.policy import Detail, Mining
 from limner.domain.recipe import Recipe
+from limner.provenance.formats import Notes
+from limner.provenance.infotext import infotext
 
 RECIPE_KEY = "limner:recipe"
 """The key of the text chunk that holds a Recipe in a PNG, and its element in XMP."""
+
+DIGEST_KEY = "limner:recipeDigest"
 
 _NAMESPACE = "urn:limner:metadata:1"
 _OPENING = f"<{RECIPE_KEY}>".encode()
 _CLOSING = f"</{RECIPE_KEY}>".encode()
 _LONGEST = 65_502
-"""The most bytes of XMP that a JPEG segment holds; a Recipe stays below in every format."""
+"""The most bytes of XMP that a JPEG segment holds."""
 
+_NOT_XML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 _SOURCE_TYPES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
+_MINING = {
+    Mining.ALLOWED: "http://ns.useplus.org/ldf/vocab/DMI-ALLOWED",
+    Mining.NOT_ALLOWED: "http://ns.useplus.org/ldf/vocab/DMI-PROHIBITED-AIMLTRAINING",
+}
+
+
+def notes_on(recipe: Recipe, detail: Detail, mining: Mining, profile: bytes | None = None) -> Notes:
+    """Return what is written into a picture's file, as much as the workspace says.
+
+    With `Detail.FULL` the whole Recipe and the settings as other tools read them; with
+    `Detail.DIGEST` the Recipe's digest; with `Detail.NONE` only that a model made it.
+    """
+    xmp = xmp_description(recipe, detail, mining)
+    if detail is Detail.NONE:
+        return Notes(xmp, profile=profile)
+    if detail is Detail.DIGEST:
+        return Notes(xmp, texts=((DIGEST_KEY, recipe.digest),), profile=profile)
+    return Notes(
+        xmp, settings=infotext(recipe), texts=((RECIPE_KEY, recipe_text(recipe)),), profile=profile
+    )
 
 
 def recipe_text(recipe: Recipe) -> str:
@@ -24,27 +51,28 @@ def recipe_text(recipe: Recipe) -> str:
     return re.sub(r"[\x7f-\x9f\ufffe\uffff]", lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
-def xmp_description(recipe: Recipe) -> str:
-    """Return the RDF description of a picture: its IPTC digital source type and its Recipe."""
+def xmp_description(recipe: Recipe, detail: Detail, mining: Mining) -> str:
+    """Return the RDF description of a picture; see `docs/decisions/010` for its properties."""
     kind = "compositeWithTrainedAlgorithmicMedia" if recipe.inputs else "trainedAlgorithmicMedia"
-    return (
-        '<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
-        '<rdf:Description rdf:about=""'
-        ' xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/"'
-        f' xmlns:limner="{_NAMESPACE}">'
-        f"<Iptc4xmpExt:DigitalSourceType>{_SOURCE_TYPES}{kind}</Iptc4xmpExt:DigitalSourceType>"
-        f"<{RECIPE_KEY}>{html.escape(recipe_text(recipe), quote=False)}</{RECIPE_KEY}>"
-        "</rdf:Description></rdf:RDF>"
-    )
-
-
-def xmp_packet(recipe: Recipe) -> bytes:
-    """Return the XMP packet of a picture (ISO 16684-1)."""
-    return (
-        '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'
-        f'<x:xmpmeta xmlns:x="adobe:ns:meta/">{xmp_description(recipe)}</x:xmpmeta>'
-        '<?xpacket end="r"?>'
-    ).encode()
+    properties = [
+        ("Iptc4xmpExt:DigitalSourceType", f"{_SOURCE_TYPES}{kind}"),
+        ("Iptc4xmpExt:AISystemUsed", f"Limner, {recipe.model.name}"),
+        (
+            "Iptc4xmpExt:AISystemVersionUsed",
+            f"{version('limner')}; sha256:{recipe.model.sha256}",
+        ),
+        ("plus:DataMining", _MINING[mining]),
+    ]
+    if detail is Detail.FULL:
+        properties.append((RECIPE_KEY, recipe_text(recipe)))
+        words = _words(recipe)
+        if words:
+            properties.append(("Iptc4xmpExt:AIPromptInformation", words))
+    elif detail is Detail.DIGEST:
+        properties.append((DIGEST_KEY, recipe.digest))
+    text = _described(properties)
+    # The prompt stands in the Recipe, too: where both are too long, the second one goes.
+    return text if len(text.encode()) < _LONGEST - 200 else _described(properties[:-1])
 
 
 def read_recipe(file: bytes) -> Recipe | None:
@@ -62,3 +90,21 @@ def read_recipe(file: bytes) -> Recipe | None:
         return Recipe.model_validate_json(text)
     except ValueError:
         return None
+
+
+def _words(recipe: Recipe) -> str:
+    against = f"\nNegative prompt: {recipe.negative_prompt}" if recipe.negative_prompt else ""
+    return _NOT_XML.sub("\ufffd", f"{recipe.prompt}{against}").strip()
+
+
+def _described(properties: list[tuple[str, str]]) -> str:
+    elements = "".join(
+        f"<{name}>{html.escape(value, quote=False)}</{name}>" for name, value in properties
+    )
+    return (
+        '<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+        '<rdf:Description rdf:about=""'
+        ' xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/"'
+        ' xmlns:plus="http://ns.useplus.org/ldf/xmp/1.0/"'
+        f' xmlns:limner="{_NAMESPACE}">{elements}</rdf:Description></rdf:RDF>'
+    )

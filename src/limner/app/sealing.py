@@ -1,0 +1,117 @@
+"""What a finished picture is sealed with: the workspace's rules, licences, sources, signer."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+
+from limner.app.models import Models
+from limner.domain.asset import Asset, Terms
+from limner.domain.disclosure import disclosure
+from limner.domain.errors import StorageFailed
+from limner.domain.policy import Policy
+from limner.domain.recipe import Draft, FileFormat, InputRole, ModelRef, Recipe
+from limner.domain.workspace import Workspace
+from limner.families.family import Pixels
+from limner.provenance.intake import Picture, read_picture
+from limner.provenance.manifest import Ingredient, ModelClaim
+from limner.provenance.seal import Sealed, SealTerms, said_of, seal
+from limner.provenance.signing import Signer
+from limner.store.library import Library
+
+
+def disclosed(recipe: Recipe, draft: Draft, policy: Policy) -> Recipe:
+    """Return a Recipe with the label and watermark that workspace and draft ask for.
+
+    The label that a workspace asks for is on every picture; a draft may ask for one where the
+    workspace does not. Raises InvalidOption for a language there is no label in.
+    """
+    language = policy.label.language if policy.label else draft.label
+    if language is not None:
+        disclosure(language)
+    marked = policy.watermark and recipe.format is not FileFormat.SVG
+    masked = recipe.input(InputRole.MASK) is not None
+    return recipe.model_copy(update={"label": language, "watermark": marked and not masked})
+
+
+@dataclass(frozen=True)
+class Sealing:
+    """Seals pictures of one workspace, as its rules say."""
+
+    library: Library
+    models: Models
+    workspace: Workspace
+    policy: Policy
+    signer: Signer | None
+
+    def seal(self, pixels: Pixels, recipe: Recipe) -> Sealed:
+        """Return the sealed file of a finished picture; raises as `provenance.seal.seal` does."""
+        terms = SealTerms(
+            signer=self.signer,
+            detail=self.policy.detail,
+            mining=self.policy.mining,
+            models=tuple(self._claims(recipe)),
+            ingredients=tuple(self._ingredients(recipe)),
+            base=self._base(recipe),
+        )
+        return seal(pixels, recipe, terms)
+
+    def terms(self, recipe: Recipe) -> tuple[Terms, ...]:
+        """Return the licences of the models that drew a Recipe, as they stand now."""
+        return terms_of(recipe, self.models)
+
+    def kept_before(
+        self, recipe: Recipe, sealed: Sealed, *, blurred: bool
+    ) -> tuple[Asset, bytes] | None:
+        """Return the asset that has the same picture and says the same of it, if there is one.
+
+        Two signatures under the same words differ, and so would the files.
+        """
+        for asset in self.library.find_by_recipe(self.workspace, recipe.digest):
+            if asset.pixel_digest == sealed.pixel_digest and asset.blurred is blurred:
+                with suppress(StorageFailed):  # a damaged file is kept anew
+                    file = self.library.read(self.workspace, asset.id)
+                    if said_of(file) == said_of(sealed.file):
+                        return asset, file
+        return None
+
+    def _claims(self, recipe: Recipe) -> Iterator[ModelClaim]:
+        for ref in _models(recipe):
+            licence = self.models.card_of(ref).licence
+            yield ModelClaim(ref.name, ref.sha256, licence.spdx)
+
+    def _ingredients(self, recipe: Recipe) -> Iterator[Ingredient]:
+        for item in recipe.inputs:
+            asset = self.library.get(self.workspace, item.asset)
+            yield Ingredient(
+                self.library.read(self.workspace, asset.id),
+                asset.media_type,
+                "parent" if item.role is InputRole.INIT else "component",
+                item.role.value,
+            )
+
+    def _base(self, recipe: Recipe) -> Picture | None:
+        init = recipe.input(InputRole.INIT)
+        if init is None:
+            return None
+        return read_picture(self.library.read(self.workspace, init.asset))
+
+
+def terms_of(recipe: Recipe, models: Models) -> tuple[Terms, ...]:
+    """Return the licence of every model that takes part in a Recipe."""
+    found = []
+    for ref in _models(recipe):
+        card = models.card_of(ref)
+        found.append(
+            Terms(
+                model=card.name,
+                spdx=card.licence.spdx,
+                commercial=card.licence.commercial,
+                attribution=card.licence.attribution,
+                url=card.licence.url,
+            )
+        )
+    return tuple(found)
+
+
+def _models(recipe: Recipe) -> tuple[ModelRef, ...]:
+    return tuple(ref for ref in (recipe.model, recipe.upscaler) if ref is not None)
