@@ -18,7 +18,10 @@ from limner.provenance.foreign.settings import (
 
 TOOL = "ComfyUI"
 
-_TEXT = re.compile(r"(text|string|prompt|value|wildcard_text|populated_text|clip_[gl]|t5xxl)_?(\w|positive|negative)?")
+_TEXT = re.compile(
+    r"(text|string|prompt|value|wildcard_text|populated_text|clip_[gl]|t5xxl)"
+    r"_?(\w|positive|negative)?"
+)
 """The inputs by which nodes hold the words of a prompt."""
 
 _TO_WORDS = (

@@ -61,7 +61,7 @@ def _ours(recipe: Recipe) -> ForeignSettings:
     fields = {
         name: getattr(recipe, name) for name in Draft.model_fields if name in Recipe.model_fields
     }
-    fields["model"] = None
+    fields["model"] = recipe.model.name
     fields["upscaler"] = recipe.upscaler.name if recipe.upscaler else None
     return ForeignSettings(
         tool="Limner",
