@@ -10,7 +10,18 @@ from typing import Annotated, Protocol, runtime_checkable
 
 import typer
 
-from limner.cli import library, lineage, machine, models, pictures, vellum
+from limner.cli import (
+    imports,
+    keys,
+    library,
+    lineage,
+    machine,
+    models,
+    pictures,
+    replay,
+    vellum,
+    verify,
+)
 from limner.cli.command import show_examples
 from limner.cli.output import printable, write_error
 from limner.domain.errors import Cancelled, LimnerError
@@ -129,7 +140,8 @@ def _build() -> typer.Typer:
         ),
     )
     program.callback()(_start)
-    for part in (pictures, library, lineage, models, machine, vellum):
+    parts = (pictures, imports, verify, replay, lineage, library, keys, models, machine, vellum)
+    for part in parts:
         part.add_to(program)
     return program
 

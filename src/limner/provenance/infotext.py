@@ -27,11 +27,13 @@ def infotext(recipe: Recipe) -> str:
         "Hires upscaler": recipe.upscaler.name if recipe.upscaler else None,
         "Hires resize": recipe.size if recipe.upscaler else None,
         "Lora hashes": ", ".join(f"{one.name}: {one.sha256[:12]}" for one in recipe.adapters),
-        **{name.capitalize(): value for name, value in recipe.extras},
         "Version": f"Limner {version('limner')}",
     }
+    own = {name.capitalize(): value for name, value in recipe.extras}
     line = ", ".join(
-        f"{name}: {_quoted(value)}" for name, value in settings.items() if value not in (None, "")
+        f"{name}: {_quoted(value)}"
+        for name, value in (settings | own | settings).items()
+        if value not in (None, "")
     )
     tags = "".join(f" <lora:{one.name}:{one.weight:g}>" for one in recipe.adapters)
     against = f"Negative prompt: {recipe.negative_prompt}" if recipe.negative_prompt else ""

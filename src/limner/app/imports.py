@@ -1,0 +1,154 @@
+"""Bringing in a picture that another tool made, with the settings it was made with."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from limner.app.studio import Made, Progress, Studio
+from limner.domain.asset import Asset
+from limner.domain.capability import check_words
+from limner.domain.card import ModelCard
+from limner.domain.errors import InvalidRequest, NotFound
+from limner.domain.recipe import Draft
+from limner.domain.workspace import Actor, Workspace
+from limner.provenance.foreign.reading import read_settings
+from limner.provenance.foreign.settings import ForeignModel, ForeignSettings, Unmapped, shown
+
+_FITTED = ("negative_prompt", "seed", "steps", "guidance", "sampler", "schedule")
+_FEWEST_DIGITS = 8
+"""The fewest digits of a hash that name a model: the oldest form still seen has eight."""
+
+
+@dataclass(frozen=True)
+class Imported:
+    """A picture that was brought in, and what its file says of how it was made.
+
+    `settings` is None where it says nothing. `card` is the model that would draw it again and
+    `draft` what that model would be asked; `unmapped` is all that is lost on the way.
+    """
+
+    asset: Asset
+    settings: ForeignSettings | None = None
+    card: ModelCard | None = None
+    draft: Draft | None = None
+    unmapped: tuple[Unmapped, ...] = ()
+
+
+def import_picture(
+    studio: Studio, actor: Actor, workspace: Workspace, file: bytes, model: str | None = None
+) -> Imported:
+    """Keep a picture in the library and read the settings in it.
+
+    `model` is the one that is to draw it again; left out, the one that made it if it is here,
+    else our first choice. Raises InvalidImage, or what `Models.choose` raises for `model`.
+    """
+    asset = studio.bring(actor, workspace, file)
+    settings = read_settings(file)
+    if settings is None:
+        return Imported(asset)
+    draft, unmapped = settings.draft, list(settings.unmapped)
+    here = _find(studio, settings)
+    card = studio.models.choose(model or (here.name if here else None), draft.task)
+    if settings.model is not None and card is not here:
+        reason = f"it is not here; {card.name} draws instead"
+        if here is not None:
+            reason = f"{card.name} was asked for"
+        unmapped.insert(0, Unmapped("model", _named(settings.model), reason))
+    unmapped += [
+        Unmapped("adapter", _named(adapter), f"{card.name} takes no adapters")
+        for adapter in settings.adapters
+    ]
+    if settings.recipe is not None and card is here and model is None:
+        return Imported(asset, settings, card, draft, tuple(unmapped))
+    fitted, refused = _fitted(draft, card)
+    if settings.recipe is not None:
+        settings = ForeignSettings(settings.tool, draft, settings.model, settings.adapters)
+    return Imported(asset, settings, card, fitted, (*unmapped, *refused))
+
+
+def draw_imported(
+    studio: Studio,
+    actor: Actor,
+    workspace: Workspace,
+    imported: Imported,
+    progress: Progress | None = None,
+) -> Iterator[Made]:
+    """Draw an imported picture again: ours from its Recipe, others' from what was understood.
+
+    Raises NotFound where the picture carries no settings, and what drawing raises.
+    """
+    if imported.settings is None or imported.draft is None or imported.card is None:
+        raise NotFound(
+            "The picture carries no settings that Limner can read, so it cannot be drawn again. "
+            "Say what to draw: limner generate “…”."
+        )
+    recipe = imported.settings.recipe
+    if recipe is not None:
+        return studio.perform(actor, workspace, [recipe], progress)
+    draft = imported.draft.model_copy(update={"model": imported.card.name})
+    return studio.generate(actor, workspace, draft, 1, progress)
+
+
+def _find(studio: Studio, settings: ForeignSettings) -> ModelCard | None:
+    """Return the model that made a picture, if we know it by its hash, or else by its name."""
+    if settings.model is None:
+        return None
+    able = [
+        card
+        for card in studio.models.catalog.cards()
+        if card.capability.supports(settings.draft.task)
+    ]
+    digits = re.sub(r"^(sha256:|0x)", "", (settings.model.hash or "").lower())
+    if len(digits) >= _FEWEST_DIGITS:
+        for card in able:
+            digests = (card.weights_digest, *(file.sha256 for file in card.files))
+            if any(digest.startswith(digits) for digest in digests):
+                return card
+    if settings.recipe is not None or not settings.model.name:
+        return None
+    name = PurePosixPath(settings.model.name.replace("\\", "/")).name.lower()
+    stem = re.sub(r"\.(safetensors|sft|ckpt|gguf|onnx)$", "", name)
+    return next((card for card in able if card.name.lower() == stem), None)
+
+
+def _named(model: ForeignModel) -> str:
+    hashed = f" ({model.hash})" if model.hash else ""
+    weight = f", weight {model.weight:g}" if model.weight is not None else ""
+    return f"{model.name or 'unnamed'}{hashed}{weight}"
+
+
+def _fitted(draft: Draft, card: ModelCard) -> tuple[Draft, list[Unmapped]]:
+    """Return what of a draft a model can do, and what it refuses, in its own words."""
+    refused: list[Unmapped] = []
+    bare = Draft(task=draft.task, prompt="a picture", inputs=draft.inputs)
+    kept = bare
+
+    def offer(name: str, value: object, update: Mapping[str, object]) -> None:
+        nonlocal kept
+        try:
+            # Each setting is tried beside those that fit already.
+            tried = kept.model_copy(update=update)
+            card.capability.resolve(tried, card.ref, 0)
+        except InvalidRequest as error:
+            refused.append(Unmapped(name, shown(value), error.message))
+        else:
+            kept = tried
+
+    if draft.size is not None:
+        offer("size", str(draft.size), {"size": draft.size})
+    for name in _FITTED:
+        value = getattr(draft, name)
+        if value not in (None, ""):
+            offer(name, value, {name: value})
+    for name, value in draft.extras:
+        offer(name, value, {"extras": (*kept.extras, (name, value))})
+    if draft.transparent is not None or draft.format is not None:
+        both = {"transparent": draft.transparent, "format": draft.format}
+        offer("format", draft.format.value if draft.format else "", both)
+    try:
+        check_words("prompt", draft.prompt)
+    except InvalidRequest as error:
+        refused.append(Unmapped("prompt", shown(draft.prompt), error.message))
+        return kept.model_copy(update={"prompt": ""}), refused
+    return kept.model_copy(update={"prompt": draft.prompt}), refused
