@@ -24,6 +24,7 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
+from limner.app.desk import Desk
 from limner.app.drafts import make_draft
 from limner.app.settings import Settings
 from limner.domain.errors import LimnerError
@@ -169,8 +170,19 @@ _DAMAGES: tuple[Callable[[random.Random, bytearray, Sequence[bytes]], None], ...
 )  # fmt: skip
 
 
-def _work(home: Path, corpus: Sequence[bytes], seed: int, pipe: Connection) -> None:
-    """Take numbers of files from the pipe; answer each with what came of it and how long."""
+def examine(desk: Desk, file: bytes) -> str:
+    """Verify a file, as people do; return what came of it in two words."""
+    read_settings(file)
+    read_statement(file)
+    try:
+        return f"verdict {desk.verify(file).integrity.value}"
+    except LimnerError as error:
+        return f"error {error.code}"
+
+
+def _work(pipe: Connection) -> None:
+    """Take a job and numbers of files from the pipe; answer each with what came of it."""
+    job: Job = pipe.recv()
     # Decoders complain on stderr about every damaged file.
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     try:
@@ -180,24 +192,30 @@ def _work(home: Path, corpus: Sequence[bytes], seed: int, pipe: Connection) -> N
     else:
         resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
     os.environ["LIMNER_OFFLINE"] = "1"
-    with fake_desk(Settings(home=home, offline=True)) as desk:
+    with fake_desk(Settings(home=job.home, offline=True)) as desk:
         pipe.send(("ready", "", 0.0))
         while True:
             number = pipe.recv()
             if number is None:
                 return
-            file = damaged(corpus, number, seed)
+            file = damaged(job.corpus, number, job.seed)
             began = time.monotonic()
             fault = ""
             try:
-                read_settings(file)
-                read_statement(file)
-                outcome = f"verdict {desk.verify(file).integrity.value}"
-            except LimnerError as error:
-                outcome = f"error {error.code}"
+                outcome = job.examine(desk, file)
             except BaseException:  # noqa: BLE001 - this is what the program looks for
                 outcome, fault = "crash", traceback.format_exc()
             pipe.send((outcome, fault, time.monotonic() - began))
+
+
+@dataclass(frozen=True)
+class Job:
+    """What every worker does: the files, and what is done with each."""
+
+    home: Path
+    corpus: Sequence[bytes]
+    seed: int
+    examine: Callable[[Desk, bytes], str] = examine
 
 
 @dataclass
@@ -211,12 +229,13 @@ class _Worker:
     done: int = 0
 
     @classmethod
-    def start(cls, home: Path, corpus: Sequence[bytes], seed: int) -> "_Worker":
+    def start(cls, job: Job) -> "_Worker":
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
-        process = context.Process(target=_work, args=(home, corpus, seed, theirs), daemon=True)
+        process = context.Process(target=_work, args=(theirs,), daemon=True)
         process.start()
         theirs.close()
+        ours.send(job)
         return cls(process, ours, since=time.monotonic())
 
     def give(self, number: int | None) -> None:
@@ -232,27 +251,22 @@ class _Worker:
 class Fuzzing:
     """One run: numbers go to workers, outcomes come back, faulty files are kept."""
 
-    def __init__(self, home: Path, kept: Path, *, seed: int, limit: float) -> None:
-        self.home = home
+    def __init__(self, job: Job, kept: Path, limit: float) -> None:
+        self.job = job
         self.kept = kept
-        self.seed = seed
         self.limit = limit
-        self.corpus = make_corpus(home)
         self.report = Report()
 
     def run(self, files: int, workers: int) -> Report:
         """Verify this many files and return what became of them."""
         began = time.monotonic()
         numbers = iter(range(files))
-        crew = [self._start() for _ in range(min(workers, files))]
+        crew = [_Worker.start(self.job) for _ in range(min(workers, files))]
         while crew:
             wait([worker.pipe for worker in crew], timeout=0.5)
             crew = [one for worker in crew if (one := self._attend(worker, numbers)) is not None]
         self.report.seconds = time.monotonic() - began
         return self.report
-
-    def _start(self) -> _Worker:
-        return _Worker.start(self.home, self.corpus, self.seed)
 
     def _attend(self, worker: _Worker, numbers: Iterator[int]) -> _Worker | None:
         """Take a worker's answer, if it has one; return who goes on, None if nobody has to."""
@@ -278,7 +292,7 @@ class Fuzzing:
             return None
         if worker.done >= _FRESH_AFTER:
             worker.end()
-            worker = self._start()
+            worker = _Worker.start(self.job)
             worker.pipe.recv()
         worker.give(number)
         return worker
@@ -287,7 +301,7 @@ class Fuzzing:
         if worker.number is None:
             raise RuntimeError("a worker could not start; run the command with --workers 1 to see")
         worker.end()
-        return self._start()
+        return _Worker.start(self.job)
 
     def _count(self, worker: _Worker, outcome: str, fault: str, seconds: float) -> None:
         if worker.number is None:
@@ -304,8 +318,8 @@ class Fuzzing:
         if worker.number is None:
             return
         self.kept.mkdir(parents=True, exist_ok=True)
-        path = self.kept / f"{outcome}-{self.seed}-{worker.number}.bin"
-        path.write_bytes(damaged(self.corpus, worker.number, self.seed))
+        path = self.kept / f"{outcome}-{self.job.seed}-{worker.number}.bin"
+        path.write_bytes(damaged(self.job.corpus, worker.number, self.job.seed))
         told = self.report.hangs if outcome == "hang" else self.report.crashes
         told.append(f"{path}: {fault.strip()}")
 
@@ -320,8 +334,9 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--keep", type=Path, default=Path("fuzz"), help="where faulty files go")
     asked = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder:
-        fuzzing = Fuzzing(Path(folder), asked.keep, seed=asked.seed, limit=asked.limit)
-        report = fuzzing.run(asked.files, asked.workers)
+        home = Path(folder)
+        job = Job(home, make_corpus(home), asked.seed)
+        report = Fuzzing(job, asked.keep, asked.limit).run(asked.files, asked.workers)
     print(report)
     return 0 if report.is_clean else 1
 
