@@ -1,11 +1,14 @@
 """Between native and finished pictures: shapes are kept, and what the mask leaves is untouched."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
 from limner.domain.errors import InvalidImage
 from limner.domain.recipe import InputRole, ModelRef, RecipeInput, Size, Task
 from limner.engine import framing
+from limner.engine.colour import differences
 from limner.families.family import Order, Pixels
 from tests.engine.stand_ins import plain, recipe, ref, size
 
@@ -249,3 +252,126 @@ def test_other_tasks_get_their_pictures_as_they_are() -> None:
     order = Order(asked, {InputRole.INIT: picture, InputRole.MASK: mask})
     assert framing.inward(order) is order
     assert np.array_equal(framing.outward(order, picture, untouched), picture)
+
+
+def ramp(side: int) -> Pixels:
+    """Return a smooth ground: brighter to the right, warmer downwards."""
+    across, down = np.meshgrid(np.linspace(0, 1, side), np.linspace(0, 1, side))
+    picture = plain(side, side, (0, 0, 0, 255))
+    picture[..., 0] = 90 + 60 * across
+    picture[..., 1] = 80 + 50 * across + 20 * down
+    picture[..., 2] = 120 - 40 * down
+    return picture
+
+
+def with_cast(picture: Pixels, *cast: float | np.ndarray) -> Pixels:
+    """Return a picture with something added to its red, green and blue."""
+    shifted = picture.astype(float)
+    for channel, more in enumerate(cast):
+        shifted[..., channel] += more
+    rounded: Pixels = np.rint(shifted).clip(0, 255).astype(np.uint8)
+    return rounded
+
+
+def drawn_again(
+    picture: Pixels, mask: Pixels, change: Callable[[Pixels], Pixels]
+) -> tuple[Pixels, Order]:
+    """Return a picture inpainted by a model that draws what it sees, changed; and the order."""
+    side = len(picture)
+    asked = inpainting(picture, mask).recipe.model_copy(
+        update={"native_size": size(side, side), "upscaler": None}
+    )
+    order = Order(asked, {InputRole.INIT: picture, InputRole.MASK: mask})
+    seen = framing.inward(order).inputs[InputRole.INIT]
+    return framing.outward(order, change(seen), untouched), order
+
+
+@pytest.mark.parametrize("side", [64, 256, 600])
+@pytest.mark.parametrize("cast", [(12, -9, 6), (-20, -20, -20), (3, 3, -4)])
+def test_a_cast_of_colour_in_what_was_drawn_leaves_no_edge(
+    side: int, cast: tuple[int, int, int]
+) -> None:
+    picture = ramp(side)
+    inner = (side // 4, side // 3, side * 3 // 4, side * 2 // 3)
+    mask = marked(side, side, inner)
+    finished, order = drawn_again(picture, mask, lambda seen: with_cast(seen, *cast))
+    true, _ = drawn_again(picture, mask, lambda seen: seen)
+    assert differences(with_cast(picture, *cast), picture).max() > 1.5
+    assert differences(finished, true).max() < 0.6
+    assert differences(finished, picture).max() < 1
+    assert framing.drift(order, finished) == 0
+
+
+def test_a_cast_that_changes_across_the_patch_leaves_no_edge() -> None:
+    picture = ramp(256)
+    finished, _ = drawn_again(
+        picture,
+        marked(256, 256, (64, 64, 192, 192)),
+        lambda seen: with_cast(seen, np.linspace(-15, 15, 256)[None], 0, 0),
+    )
+    assert differences(finished, picture).max() < 1.2
+
+
+def test_a_cast_is_taken_from_what_is_drawn_inside_too() -> None:
+    picture = ramp(256)
+
+    def star(seen: Pixels) -> Pixels:
+        cast = with_cast(seen, 10, 10, 10)
+        cast[108:148, 108:148] = (210, 190, 40, 255)
+        return cast
+
+    finished, _ = drawn_again(picture, marked(256, 256, (64, 64, 192, 192)), star)
+    assert np.abs(finished[128, 128].astype(int) - (200, 180, 30, 255)).max() <= 1
+
+
+def test_other_things_beside_the_seam_are_no_cast() -> None:
+    picture = plain(256, 256, (230, 40, 40, 255))
+    mask = marked(256, 256, (64, 64, 192, 192))
+    finished, _ = drawn_again(picture, mask, lambda seen: with_cast(seen, -200, 120, 0))
+    assert finished[128, 128].tolist() == [30, 160, 40, 255]
+
+
+def test_where_one_side_shows_something_else_the_others_still_match() -> None:
+    picture = ramp(256)
+
+    def half(seen: Pixels) -> Pixels:
+        cast = with_cast(seen, 12, 12, 12)
+        cast[:, :100] = (250, 250, 20, 255)
+        return cast
+
+    finished, _ = drawn_again(picture, marked(256, 256, (64, 64, 192, 192)), half)
+    rim = np.s_[100:156, 184:196]
+    assert differences(finished[rim], picture[rim]).max() < 0.8
+    assert np.abs(finished[128, 70].astype(int) - (250, 250, 20, 255)).max() <= 4
+
+
+def test_a_transparent_ground_says_nothing_of_a_cast() -> None:
+    picture = plain(128, 128, (10, 20, 30, 0))
+    finished, _ = drawn_again(
+        picture,
+        marked(128, 128, (32, 32, 96, 96)),
+        lambda seen: seen * 0 + np.array(GREEN, np.uint8),
+    )
+    assert (finished[40:88, 40:88] == GREEN).all()
+    assert not finished[~(marked(128, 128, (32, 32, 96, 96))[..., 0] > 0), 3].any()
+
+
+def test_drift_is_what_changed_outside_the_mask() -> None:
+    picture, mask = ramp(64), marked(64, 64, (0, 0, 32, 64))
+    order = inpainting(picture, mask)
+    inside, outside = picture.copy(), picture.copy()
+    inside[:, :32] = GREEN
+    outside[5, 40, :3] += 9
+    outside[6, 40, :3] += 2
+    expected = differences(outside[5:6, 40:41], picture[5:6, 40:41]).item()
+    assert framing.drift(order, inside) == 0
+    assert framing.drift(order, outside) == expected > 2
+    assert framing.drift(redrawing(picture, NATIVE), inside) is None
+
+
+def test_lying_on_white_is_no_drift() -> None:
+    picture = plain(100, 60, (50, 60, 70, 90))
+    order = inpainting(picture, marked(100, 60, (60, 10, 90, 50)), transparent=False)
+    finished = framing.outward(order, plain(64, 64, GREEN), untouched)
+    assert not np.array_equal(finished, picture)
+    assert framing.drift(order, finished) == 0

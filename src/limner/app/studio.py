@@ -157,6 +157,14 @@ class Studio:
         if refused:
             raise refusal(refused, len(recipes))
 
+    def draw_only(self, workspace: Workspace, recipe: Recipe, progress: Progress) -> Drawn:
+        """Draw a Recipe and return its pixels, neither sealed nor kept."""
+        for ref in (recipe.model, recipe.upscaler):
+            if ref is not None:
+                self.models.make_ready(ref, progress.tell, progress.token)
+        watch = Watch(progress.tell, progress.token)
+        return next(iter(self.engine.perform(self._orders(workspace, [recipe]), watch)))
+
     def generate(
         self,
         actor: Actor,
@@ -273,6 +281,7 @@ class Studio:
                 "terms": sealing.terms(recipe),
                 "mark": sealed.mark,
                 "fingerprint": sealed.fingerprint,
+                "drift": drawn.drift,
                 "unsafe": verdict.unsafe,
                 "blurred": blurred,
                 "parents": tuple(

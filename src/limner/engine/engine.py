@@ -13,13 +13,15 @@ from limner.families.family import Order, Pixels, Watch
 class Drawn:
     """A finished picture: the position of its order, its pixels, and how it was made.
 
-    `seconds` is the wall time of its own finishing and of its share of the batch it was drawn in.
+    `seconds` is the wall time of its own finishing and of its share of the batch it was drawn in;
+    `drift` the largest colour difference (CIEDE2000) to the input outside the mask, if it has one.
     """
 
     index: int
     pixels: Pixels
     environment: Environment
     seconds: float
+    drift: float | None = None
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """Between the picture a model draws and the picture that was asked for.
 
-A model draws at its native size. Inputs are brought to it (`Frame.inward`) and what it drew is
-brought back (`Frame.outward`): enlarged, fitted, and for inpainting set into the untouched
-original so that every pixel outside the mask stays as it was.
+A model draws at its native size. Inputs are brought to it (`inward`) and what it drew is
+brought back (`outward`): enlarged, fitted, and for inpainting matched in colour and set
+into the untouched original, so that every pixel outside the mask stays as it was.
 """
 
 from collections.abc import Callable
@@ -13,6 +13,8 @@ from PIL import Image, ImageFilter
 
 from limner.domain.errors import InvalidImage
 from limner.domain.recipe import InputRole, Size, Task
+from limner.engine.colour import differences
+from limner.engine.seam import matched
 from limner.families import raster
 from limner.families.family import Order, Pixels
 
@@ -53,6 +55,21 @@ def outward(order: Order, drawn: Pixels, enlarge: Enlarge) -> Pixels:
     return finished if order.recipe.transparent else raster.over(finished)
 
 
+def drift(order: Order, finished: Pixels) -> float | None:
+    """Return the largest colour difference (CIEDE2000) between input and picture outside the mask.
+
+    0 where every byte stayed; None for an order without a mask. Both are seen on white.
+    """
+    mask = order.inputs.get(InputRole.MASK)
+    if mask is None:
+        return None
+    original = order.inputs[InputRole.INIT]
+    changed = (original != finished).any(axis=-1) & ~raster.region(mask)
+    if not changed.any():
+        return 0.0
+    return float(differences(original[changed], finished[changed]).max())
+
+
 def _sized(order: Order, drawn: Pixels, enlarge: Enlarge) -> Pixels:
     recipe = order.recipe
     if recipe.task is Task.UPSCALE:
@@ -84,8 +101,9 @@ def _set_in(order: Order, drawn: Pixels, enlarge: Enlarge) -> Pixels:
     inner = (slice(top - box.top, bottom - box.top), slice(left - box.left, right - box.left))
     outer = (slice(top, bottom), slice(left, right))
     finished = original.copy()
-    share = _feathered(raster.region(mask[outer]), box.side)
-    finished[outer] = _mix(original[outer], patch[inner], share)
+    hole = raster.region(mask[outer])
+    fitting = matched(patch[inner], original[outer], hole)
+    finished[outer] = _mix(original[outer], fitting, _feathered(hole, box.side))
     return finished
 
 

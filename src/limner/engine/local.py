@@ -61,8 +61,9 @@ class LocalEngine:
                 one = Watch(own.tell, own.token, own.first + position)
                 with _enough_memory():
                     finished = self._finish(order, pixels, one)
+                    drift = framing.drift(order, finished)
                 seconds = share + time.perf_counter() - began
-                yield Drawn(one.first, finished, environment, seconds)
+                yield Drawn(one.first, finished, environment, seconds, drift)
 
     def judge(self, model: ModelRef, pixels: Pixels, watch: Watch) -> float:
         """Return how unsafe a model finds a picture; see `Engine.judge`."""
