@@ -1,18 +1,25 @@
 """The registry, the journal and the rules of a workspace."""
 
+import sqlite3
+import threading
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import insert, text
+from sqlalchemy.exc import OperationalError
 
 from limner.domain.asset import Asset, Terms
-from limner.domain.errors import InvalidRequest, NotFound, StorageFailed
+from limner.domain.errors import AssetNotFound, InvalidRequest, NotFound, StorageFailed
 from limner.domain.policy import Detail, Label, Mining, Policy, PromptRule, Safety
 from limner.domain.record import Record, RecordKind
 from limner.domain.workspace import LOCAL_WORKSPACE, Workspace
 from limner.store.library import Library
 from limner.store.opening import for_writing
+from limner.store.registry import MOST_ALIKE
+from limner.store.tables import registry
 
 from .samples import make_asset
 
@@ -133,6 +140,7 @@ def test_the_journal_is_read_newest_first(library: Library) -> None:
     ]
     for line in lines:
         library.record(line)
+    lines = [line.model_copy(update={"number": n}) for n, line in enumerate(lines, start=1)]
     assert library.records(LOCAL_WORKSPACE) == tuple(reversed(lines))
     assert library.records(LOCAL_WORKSPACE, asset=fox.id) == (lines[1],)
     assert library.records(LOCAL_WORKSPACE, limit=1) == (lines[1],)
@@ -143,37 +151,161 @@ def test_the_journal_is_read_newest_first(library: Library) -> None:
         library.record(lines[0].model_copy(update={"workspace": "other"}))
 
 
-def test_a_library_of_the_first_tables_is_brought_up_to_date(home: Path) -> None:
-    """What 0.1.0 kept stays as it was, and is recognised by its pixels."""
-    from alembic import command
-    from alembic.config import Config
-
-    from limner.store.opening import _engine, _use_log
-    from limner.store.rows import asset_row, environment_row, recipe_row
-
+def first_library(home: Path) -> sqlite3.Connection:
+    """A library file as it was before there were rules, a registry and a journal."""
     home.mkdir()
-    engine = _engine(home / "library.sqlite", "mode=rwc")
-    _use_log(engine)
-    config = Config()
-    config.set_main_option("script_location", "limner.store:migrations")
-    asset, file = make_asset(7)
-    with for_writing(engine).begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0001")
-        rows = (
-            ("recipes", recipe_row(asset.recipe)) if asset.recipe else ("", {}),
-            ("environments", environment_row(asset.environment)) if asset.environment else ("", {}),
-            ("assets", {k: v for k, v in asset_row(asset).items() if k != "provenance"}),
-        )
-        for table, row in rows:
-            names = ", ".join(row)
-            values = ", ".join(f":{name}" for name in row)
-            connection.execute(text(f"INSERT INTO {table} ({names}) VALUES ({values})"), row)
-    engine.dispose()
+    connection = sqlite3.connect(home / "library.sqlite")
+    connection.executescript((Path(__file__).parent / "library-0001.sql").read_text())
+    return connection
+
+
+FOX = "8c418a9574ec80eef4637cbc0f26672ec1af7a4a54915e7dcafb9337b4cc6824"
+CUTOUT = "3da79ef502f1f458a374128f5c963117165fe5f77f697c6c3bcb0370273af6d7"
+FOX_RECIPE = "07efee6eb1717751c5e556b24ef85f5130e880f0e51dc0d9dd98d98ca0336891"
+
+
+def test_a_library_of_the_first_tables_is_brought_up_to_date(home: Path) -> None:
+    """What was kept stays as it was, and is recognised by its pixels."""
+    first_library(home).close()
     with Library.open(home) as library:
-        library.blobs.put(file)
-        assert library.get(LOCAL_WORKSPACE, asset.id) == asset
+        cutout, fox = library.list(LOCAL_WORKSPACE)
+        assert (cutout.id, fox.id) == (CUTOUT, FOX)
+        assert library.parents(LOCAL_WORKSPACE, CUTOUT) == (fox,)
+        assert library.find_by_recipe(LOCAL_WORKSPACE, FOX_RECIPE) == (fox,)
+        assert fox.recipe is not None
+        assert (fox.recipe.digest, fox.recipe.prompt) == (FOX_RECIPE, "a red fox")
+        assert fox.environment is not None
+        assert fox.environment.device == "cpu"
+        assert (fox.seconds, fox.mark, fox.terms, fox.blurred) == (2.428, None, (), False)
         assert library.policy(LOCAL_WORKSPACE) == Policy()
-        [known] = library.find_by_pixels(LOCAL_WORKSPACE, asset.pixel_digest)
-        assert (known.asset, known.here) == (asset.id, True)
-        assert library.check() == ()
+        assert library.records(LOCAL_WORKSPACE) == ()
+        [known] = library.find_by_pixels(LOCAL_WORKSPACE, fox.pixel_digest)
+        assert (known.asset, known.here) == (FOX, True)
+        assert library.find_by_fingerprint(LOCAL_WORKSPACE, fingerprint(0), 256) == ()
+        library.remove(LOCAL_WORKSPACE, FOX)
+        [known] = library.find_by_pixels(LOCAL_WORKSPACE, fox.pixel_digest)
+        assert (known.asset, known.here) == (FOX, False)
+        library.set_policy(LOCAL_WORKSPACE, Policy(commercial=True))
+    with Library.open(home) as library:
+        assert library.policy(LOCAL_WORKSPACE) == Policy(commercial=True)
+        assert library.list(LOCAL_WORKSPACE) == (cutout,)
+
+
+def test_bringing_it_up_to_date_is_done_whole_or_not_at_all(home: Path) -> None:
+    """The last table is in the way: what came before it is not left behind."""
+    connection = first_library(home)
+    connection.execute("CREATE TABLE journal (id INTEGER)")
+    connection.commit()
+    with pytest.raises(OperationalError, match="journal"):
+        Library.open(home)
+    names = {row[1] for row in connection.execute("PRAGMA table_info(assets)")}
+    tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master")}
+    assert "provenance" not in names
+    assert "registry" not in tables
+    connection.execute("DROP TABLE journal")
+    connection.commit()
+    connection.close()
+    with Library.open(home) as library:
+        assert len(library.list(LOCAL_WORKSPACE)) == 2
+
+
+def test_the_nearest_of_very_many_alike_are_returned(library: Library) -> None:
+    """More than SQLite takes as parameters at once; the same fingerprint may stand twice."""
+    count = 40_000
+    rows = [
+        {
+            "workspace": "local",
+            "asset": f"{number:064x}",
+            "pixel_digest": "0" * 64,
+            "fingerprint": (number // 2).to_bytes(32, "big"),
+            "created": number,
+        }
+        for number in range(count)
+    ]
+    with library._write() as connection:
+        connection.execute(insert(registry), rows)
+    found = library.find_by_fingerprint(LOCAL_WORKSPACE, fingerprint(), 256)
+    assert len(found) == MOST_ALIKE
+    assert [int(one.asset, 16) for one in found[:2]] == [1, 0]
+    assert [one.distance for one in found] == sorted(one.distance for one in found)
+    assert found[-1].distance == 2
+
+
+def test_a_page_of_the_journal_ends_where_the_next_begins(library: Library) -> None:
+    at = datetime(2026, 11, 23, tzinfo=UTC)
+    for name in "abcde":
+        library.record(Record(workspace="local", actor=name, kind=RecordKind.POLICY_CHANGED, at=at))
+    first = library.records(LOCAL_WORKSPACE, limit=2)
+    assert first[-1].number is not None
+    rest = library.records(LOCAL_WORKSPACE, before=first[-1].number)
+    assert "".join(one.actor for one in (*first, *rest)) == "edcba"
+    assert library.records(LOCAL_WORKSPACE, before=2**80, limit=1) == first[:1]
+    assert library.records(LOCAL_WORKSPACE, before=-(2**80)) == ()
+
+
+def change_to(policy: Policy) -> Callable[[Policy], tuple[Policy, Record | None]]:
+    line = Record(
+        workspace="local",
+        actor="local",
+        kind=RecordKind.POLICY_CHANGED,
+        at=datetime(2026, 11, 23, tzinfo=UTC),
+    )
+    return lambda _: (policy, line)
+
+
+def test_rules_change_with_their_line_of_the_journal_or_not_at_all(library: Library) -> None:
+    changed = library.change_policy(LOCAL_WORKSPACE, change_to(Policy(commercial=True)))
+    assert changed == library.policy(LOCAL_WORKSPACE) == Policy(commercial=True)
+    assert [one.kind for one in library.records(LOCAL_WORKSPACE)] == [RecordKind.POLICY_CHANGED]
+    with library._write() as connection:
+        connection.execute(text("DROP TABLE journal"))
+    with pytest.raises(OperationalError, match="journal"):
+        library.change_policy(LOCAL_WORKSPACE, change_to(Policy()))
+    assert library.policy(LOCAL_WORKSPACE) == Policy(commercial=True)
+
+
+def test_rules_changed_by_two_at_once_are_both_kept(home: Path, library: Library) -> None:
+    """Each change sees what the other has left."""
+    with Library.open(home) as other:
+        entered = threading.Event()
+
+        def slowly(policy: Policy) -> tuple[Policy, None]:
+            entered.set()
+            time.sleep(0.2)
+            return policy.model_copy(update={"commercial": True}), None
+
+        thread = threading.Thread(target=library.change_policy, args=(LOCAL_WORKSPACE, slowly))
+        thread.start()
+        assert entered.wait(5)
+        other.change_policy(
+            LOCAL_WORKSPACE,
+            lambda policy: (policy.model_copy(update={"watermark": False}), None),
+        )
+        thread.join()
+        assert other.policy(LOCAL_WORKSPACE) == Policy(commercial=True, watermark=False)
+
+
+def test_a_removal_and_its_line_are_written_together(library: Library) -> None:
+    fox = keep(library, 1)
+
+    def removal(asset: Asset) -> Record:
+        return Record(
+            workspace="local",
+            actor="local",
+            kind=RecordKind.ASSET_REMOVED,
+            at=datetime(2026, 11, 23, tzinfo=UTC),
+            asset=asset.id,
+        )
+
+    def failing(asset: Asset) -> Record:
+        raise ZeroDivisionError(asset.id)
+
+    with pytest.raises(ZeroDivisionError):
+        library.remove(LOCAL_WORKSPACE, fox.id, failing)
+    assert library.read(LOCAL_WORKSPACE, fox.id)
+    library.remove(LOCAL_WORKSPACE, fox.id[:8], removal)
+    [line] = library.records(LOCAL_WORKSPACE, asset=fox.id)
+    assert (line.kind, line.asset) == (RecordKind.ASSET_REMOVED, fox.id)
+    with pytest.raises(AssetNotFound):
+        library.remove(LOCAL_WORKSPACE, fox.id, removal)
+    assert len(library.records(LOCAL_WORKSPACE)) == 1

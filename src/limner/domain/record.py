@@ -20,7 +20,11 @@ class RecordKind(StrEnum):
 
 
 class Record(Frozen):
-    """One line of a workspace's journal. `detail` are (name, value) pairs in plain words."""
+    """One line of a workspace's journal. `detail` are (name, value) pairs in plain words.
+
+    `number` is its place in the journal, None until it is written there; later lines have higher
+    ones.
+    """
 
     workspace: str
     actor: str
@@ -28,3 +32,4 @@ class Record(Frozen):
     at: datetime
     asset: Sha256 | None = None
     detail: tuple[tuple[str, str], ...] = ()
+    number: int | None = None

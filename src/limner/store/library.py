@@ -3,7 +3,7 @@
 import hashlib
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +27,6 @@ from sqlalchemy import (
 )
 
 from limner.domain.asset import Asset
-from limner.domain.canonical import canonical_json
 from limner.domain.errors import AssetNotFound, InvalidRequest, NotFound, StorageFailed
 from limner.domain.policy import Policy
 from limner.domain.recipe import Sha256
@@ -45,11 +44,13 @@ from limner.store.rows import (
     journal_row,
     microseconds,
     parent_rows,
+    policy_text,
     recipe_row,
     registry_row,
     select_assets,
     select_parents,
     to_asset,
+    to_policy,
     to_record,
 )
 from limner.store.tables import (
@@ -67,6 +68,7 @@ MOST_LISTED = 1_000
 
 _PREFIX = re.compile(r"[0-9a-f]{6,64}")
 _MOST_SEARCHED = 1_000  # characters; SQLite bounds the depth of an expression to 1,000
+_LAST_NUMBER = 2**63 - 1  # what SQLite's integers reach
 _NEWEST_FIRST = (assets.c.created.desc(), assets.c.id.desc())
 
 
@@ -267,52 +269,81 @@ class Library:
         query = select(workspaces.c.policy).where(workspaces.c.id == workspace.id)
         with self._read() as connection:
             kept = connection.scalar(query)
-        try:
-            return Policy.model_validate_json(kept) if kept else Policy()
-        except ValueError as error:
-            raise StorageFailed(
-                f"The rules of the workspace “{workspace.name}” cannot be understood. If they were "
-                "set by a newer Limner, update this one; nothing is made under rules unknown."
-            ) from error
+        return to_policy(workspace, kept)
 
     def set_policy(self, workspace: Workspace, policy: Policy) -> None:
-        """Set the rules of a workspace; raise NotFound for an unknown one."""
-        kept = canonical_json(policy.model_dump(mode="json")).decode()
+        """Set the rules of a workspace, whatever they were; raise NotFound for an unknown one."""
+        self.change_policy(workspace, lambda _: (policy, None))
+
+    def change_policy(
+        self, workspace: Workspace, change: Callable[[Policy], tuple[Policy, Record | None]]
+    ) -> Policy:
+        """Set the rules of a workspace by what they are, and return what they are now.
+
+        `change` gets the rules as they stand and returns the new ones with the line of the
+        journal that says so; nobody else changes them in between, and what it raises leaves them
+        as they were. Raises NotFound for an unknown workspace.
+        """
+        mine = workspaces.c.id == workspace.id
         with self._write() as connection:
             _require_workspace(connection, workspace.id)
-            connection.execute(
-                update(workspaces).where(workspaces.c.id == workspace.id).values(policy=kept)
-            )
+            kept = connection.scalar(select(workspaces.c.policy).where(mine))
+            policy, record = change(to_policy(workspace, kept))
+            connection.execute(update(workspaces).where(mine).values(policy=policy_text(policy)))
+            if record is not None:
+                connection.execute(insert(journal), journal_row(record))
+        return policy
 
     def record(self, record: Record) -> None:
-        """Write a line of the journal; lines are never changed or removed."""
+        """Write a line of the journal; lines are never changed or removed.
+
+        Raises NotFound for an unknown workspace.
+        """
         with self._write() as connection:
             _require_workspace(connection, record.workspace)
             connection.execute(insert(journal), journal_row(record))
 
     def records(
-        self, workspace: Workspace, *, asset: Sha256 | None = None, limit: int = 100
+        self,
+        workspace: Workspace,
+        *,
+        asset: Sha256 | None = None,
+        limit: int = 100,
+        before: int | None = None,
     ) -> tuple[Record, ...]:
-        """Return the newest lines of the journal, newest first, those on an asset if given."""
+        """Return lines of the journal, newest first: those on an asset, if one is given.
+
+        The next page is `before` the number of the last line of this one.
+        """
         if not 1 <= limit <= MOST_LISTED:
             raise InvalidRequest(f"limit must be 1 to {MOST_LISTED:,}, not {limit}.")
         query = select(journal).where(journal.c.workspace == workspace.id)
         if asset is not None:
             query = query.where(journal.c.asset == asset)
+        if before is not None:
+            query = query.where(journal.c.id < max(0, min(before, _LAST_NUMBER)))
         with self._read() as connection:
             rows = connection.execute(query.order_by(journal.c.id.desc()).limit(limit)).all()
         return tuple(to_record(row) for row in rows)
 
-    def remove(self, workspace: Workspace, asset: str) -> Asset:
+    def remove(
+        self,
+        workspace: Workspace,
+        asset: str,
+        record_of: Callable[[Asset], Record] | None = None,
+    ) -> Asset:
         """Remove an asset and return what it was; children keep its id among their parents.
 
-        The file goes with it unless another workspace has it too.
+        The file goes with it unless another workspace has it too; the registry still knows it.
+        The line of the journal on it is written with the removal, or neither is done.
         """
         found = self.get(workspace, asset)
         with self._write() as connection:
-            connection.execute(
+            gone = connection.execute(
                 delete(assets).where(assets.c.workspace == workspace.id, assets.c.id == found.id)
             )
+            if record_of is not None and gone.rowcount:  # else another process was faster
+                connection.execute(insert(journal), journal_row(record_of(found)))
             if found.recipe:
                 drawn = exists().where(assets.c.recipe == recipes.c.digest)
                 connection.execute(

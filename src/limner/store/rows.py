@@ -11,8 +11,10 @@ from sqlalchemy import Row, Select, select
 from limner.domain.asset import Asset, Environment, Parent
 from limner.domain.canonical import canonical_json
 from limner.domain.errors import InvalidRequest, StorageFailed
+from limner.domain.policy import Policy
 from limner.domain.recipe import Recipe, Sha256, Size
 from limner.domain.record import Record
+from limner.domain.workspace import Workspace
 from limner.store.tables import asset_parents, assets, environments, recipes
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -85,11 +87,31 @@ def to_record(row: Row[Any]) -> Record:
             at=to_moment(row.at),
             asset=row.asset,
             detail=json.loads(row.detail),
+            number=row.id,
         )
     except ValueError as error:
         raise StorageFailed(
             f"Line {row.id} of the library's journal cannot be understood. If it was written by a "
             "newer Limner, update this one."
+        ) from error
+
+
+def policy_text(policy: Policy) -> str:
+    """Return what `workspaces` keeps of a policy."""
+    return canonical_json(policy.model_dump(mode="json")).decode()
+
+
+def to_policy(workspace: Workspace, kept: str | None) -> Policy:
+    """Return the policy of what `workspaces` keeps, the default one for None.
+
+    Raises StorageFailed if it makes no sense.
+    """
+    try:
+        return Policy.model_validate_json(kept) if kept else Policy()
+    except ValueError as error:
+        raise StorageFailed(
+            f"The rules of the workspace “{workspace.name}” cannot be understood. If they were "
+            "set by a newer Limner, update this one; nothing is made under rules unknown."
         ) from error
 
 

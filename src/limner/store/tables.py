@@ -103,6 +103,7 @@ registry = Table(
     Column("created", BigInteger, nullable=False),
     Index(None, "workspace", "mark"),
     Index(None, "workspace", "pixel_digest"),
+    Index(None, "workspace", "fingerprint"),
 )
 
 journal = Table(

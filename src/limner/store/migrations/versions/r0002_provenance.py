@@ -11,8 +11,7 @@ depends_on = None
 
 def upgrade() -> None:
     """Add the columns and tables; what was kept before has no mark and is found by its pixels."""
-    with op.batch_alter_table("workspaces") as workspaces:
-        workspaces.add_column(sa.Column("policy", sa.Text))
+    op.add_column("workspaces", sa.Column("policy", sa.Text))
     op.add_column("assets", sa.Column("provenance", sa.Text))
     op.create_table(
         "registry",
@@ -27,6 +26,7 @@ def upgrade() -> None:
     )
     op.create_index("ix_registry_workspace_mark", "registry", ["workspace", "mark"])
     op.create_index("ix_registry_workspace_pixel_digest", "registry", ["workspace", "pixel_digest"])
+    op.create_index("ix_registry_workspace_fingerprint", "registry", ["workspace", "fingerprint"])
     op.execute(
         "INSERT INTO registry (workspace, asset, pixel_digest, created) "
         "SELECT workspace, id, pixel_digest, created FROM assets"
