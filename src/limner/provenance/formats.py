@@ -18,7 +18,7 @@ from limner.provenance.trace import trace, traced_size
 
 _JPEG_QUALITY, _AVIF_QUALITY = 92, 90
 _LONGEST = {FileFormat.WEBP: 16_383, FileFormat.JPEG: 65_500, FileFormat.AVIF: 65_535}
-_EXIF, _USER_COMMENT, _XMP = 0x8769, 0x9286, 700
+_EXIF, _USER_COMMENT, _DESCRIPTION, _XMP = 0x8769, 0x9286, 270, 700
 _DATE = slice(24, 36)
 """Where an ICC profile says when it was made (ICC.1:2022, 7.2)."""
 
@@ -29,13 +29,14 @@ class Notes:
 
     `xmp` is an RDF description; `settings` the text that other tools read their settings from;
     `texts` are (keyword, text) pairs for PNG. `profile` is the ICC profile of the pixels, None
-    for sRGB.
+    for sRGB. `drawing` are SVG elements, in pixels, that lie on top of a drawing.
     """
 
     xmp: str = ""
     settings: str = ""
     texts: tuple[tuple[str, str], ...] = ()
     profile: bytes | None = None
+    drawing: str = ""
 
     @property
     def packet(self) -> bytes:
@@ -109,28 +110,34 @@ def _avif(pixels: Pixels, notes: Notes) -> bytes:
 
 
 def _tiff(pixels: Pixels, notes: Notes) -> bytes:
-    options = _noted(notes)
-    packet = options.pop("xmp")
-    exif = options.pop("exif", Image.Exif())
-    exif[_XMP] = packet
-    return _saved(pixels, "TIFF", compression="tiff_adobe_deflate", exif=exif, **options)
+    # Pillow writes no EXIF folder into a compressed TIFF, so the settings are its description,
+    # as bytes: of text, Pillow would keep ASCII alone.
+    tags = Image.Exif()
+    tags[_XMP] = notes.packet
+    if notes.settings:
+        tags[_DESCRIPTION] = notes.settings.encode()
+    profile = notes.profile or srgb_profile()
+    return _saved(pixels, "TIFF", compression="tiff_adobe_deflate", exif=tags, icc_profile=profile)
 
 
 def _svg(pixels: Pixels, notes: Notes) -> bytes:
     size = raster.size_of(pixels)
     drawn = traced_size(size)
+    across, down = drawn.width / size.width, drawn.height / size.height
+    on_top = f'<g transform="scale({across:g} {down:g})">{notes.drawing}</g>\n'
     return (
         '<?xml version="1.0" encoding="UTF-8"?>\n'
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{size.width}" height="{size.height}"'
         f' viewBox="0 0 {drawn.width} {drawn.height}">\n'
         f"<metadata>{notes.xmp}</metadata>\n"
         f"{trace(pixels)}\n"
+        f"{on_top if notes.drawing else ''}"
         "</svg>\n"
     ).encode()
 
 
 def _noted(notes: Notes) -> dict[str, Any]:
-    """Return the options by which Pillow writes notes into most formats."""
+    """Return the options by which Pillow writes notes into JPEG, WebP and AVIF."""
     options: dict[str, Any] = {
         "xmp": notes.packet,
         "icc_profile": notes.profile or srgb_profile(),
@@ -139,7 +146,8 @@ def _noted(notes: Notes) -> dict[str, Any]:
         exif = Image.Exif()
         comment = b"UNICODE\x00" + notes.settings.encode("utf-16-be", "replace")
         exif.get_ifd(_EXIF)[_USER_COMMENT] = comment
-        options["exif"] = exif
+        # As bytes: Pillow takes EXIF that has a folder and no tag of its own for empty.
+        options["exif"] = exif.tobytes()
     return options
 
 

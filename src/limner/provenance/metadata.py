@@ -29,7 +29,7 @@ _MINING = {
 }
 
 
-def notes_on(recipe: Recipe, detail: Detail, mining: Mining, profile: bytes | None = None) -> Notes:
+def notes_on(recipe: Recipe, detail: Detail, mining: Mining) -> Notes:
     """Return what is written into a picture's file, as much as the workspace says.
 
     With `Detail.FULL` the whole Recipe and the settings as other tools read them; with
@@ -37,12 +37,10 @@ def notes_on(recipe: Recipe, detail: Detail, mining: Mining, profile: bytes | No
     """
     xmp = xmp_description(recipe, detail, mining)
     if detail is Detail.NONE:
-        return Notes(xmp, profile=profile)
+        return Notes(xmp)
     if detail is Detail.DIGEST:
-        return Notes(xmp, texts=((DIGEST_KEY, recipe.digest),), profile=profile)
-    return Notes(
-        xmp, settings=infotext(recipe), texts=((RECIPE_KEY, recipe_text(recipe)),), profile=profile
-    )
+        return Notes(xmp, texts=((DIGEST_KEY, recipe.digest),))
+    return Notes(xmp, settings=infotext(recipe), texts=((RECIPE_KEY, recipe_text(recipe)),))
 
 
 def recipe_text(recipe: Recipe) -> str:

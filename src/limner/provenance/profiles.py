@@ -17,19 +17,23 @@ from limner.provenance.intake import Picture
 def restored(pixels: Pixels, base: Picture | None) -> tuple[Pixels, bytes | None]:
     """Return pixels in the profile of the picture they were made from, and that profile.
 
-    Without such a picture, or where it was in sRGB, they stay as they are and there is none.
+    Without such a picture, where it was in sRGB, or where its profile leads only one way, as
+    those of scanners do, they stay as they are and there is none.
     """
     if base is None or base.own is None:
         return pixels, None
     source = ImageCms.ImageCmsProfile(io.BytesIO(base.own.profile))
-    colours = ImageCms.profileToProfile(
-        Image.fromarray(pixels[..., :3]),
-        ImageCms.createProfile("sRGB"),
-        source,
-        renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
-        outputMode="RGB",
-        flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
-    )
+    try:
+        colours = ImageCms.profileToProfile(
+            Image.fromarray(pixels[..., :3]),
+            ImageCms.createProfile("sRGB"),
+            source,
+            renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
+            outputMode="RGB",
+            flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
+        )
+    except ImageCms.PyCMSError:
+        return pixels, None
     finished = pixels.copy()
     finished[..., :3] = np.asarray(colours)
     if base.pixels.shape == pixels.shape:

@@ -4,25 +4,25 @@ Everything that is written into a picture is written here, in one order: the vis
 invisible watermark, metadata, and last the signed manifest. Nothing rewrites the file afterwards.
 """
 
-from dataclasses import dataclass, field
+import hashlib
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from limner.domain.policy import Detail, Mining
-from limner.domain.recipe import Recipe, Task
+from limner.domain.recipe import FileFormat, Recipe, Task
 from limner.families import raster
 from limner.families.family import Pixels
 from limner.provenance.fingerprint import fingerprint
-from limner.provenance.formats import encode
+from limner.provenance.formats import Notes, encode
 from limner.provenance.intake import Picture
-from limner.provenance.label import labelled
+from limner.provenance.label import label_drawing, labelled
 from limner.provenance.manifest import Claim, Ingredient, ModelClaim, has_manifest, sign_file
 from limner.provenance.metadata import notes_on
 from limner.provenance.profiles import restored
 from limner.provenance.signing import Signer
+from limner.provenance.watermark import embed
 
-_ACTIONS = MappingProxyType(
-    {Task.TEXT_TO_IMAGE: "c2pa.created", Task.UPSCALE: "c2pa.resized"}
-)
+_ACTIONS = MappingProxyType({Task.TEXT_TO_IMAGE: "c2pa.created", Task.UPSCALE: "c2pa.resized"})
 """What a task does, in the words of the C2PA specification; the others edit."""
 
 _DESCRIBED = (b"<rdf:Description", b"</rdf:Description>")
@@ -68,22 +68,34 @@ def seal(pixels: Pixels, recipe: Recipe, terms: SealTerms) -> Sealed:
     """
     shown = labelled(pixels, recipe.label) if recipe.label else pixels
     digest = raster.pixel_digest(shown)
-    finished, profile = restored(shown, terms.base)
-    notes = notes_on(recipe, terms.detail, terms.mining, profile)
-    file = encode(finished, recipe.format, notes)
+    notes = notes_on(recipe, terms.detail, terms.mining)
+    if recipe.format is FileFormat.SVG:
+        file = _drawing(pixels, recipe, notes)
+    else:
+        finished, profile = restored(shown, terms.base)
+        file = encode(finished, recipe.format, replace(notes, profile=profile))
     media_type = recipe.format.media_type
     if terms.signer is not None:
-        claim = Claim(
-            title=f"picture.{recipe.format.value}",
-            composite=bool(recipe.inputs),
-            action=_ACTIONS.get(recipe.task, "c2pa.edited"),
-            recipe_digest=recipe.digest,
-            models=terms.models,
-            mining=terms.mining,
-            ingredients=terms.ingredients,
-        )
-        file = sign_file(file, media_type, claim, terms.signer)
+        file = sign_file(file, media_type, _claim(recipe, terms), terms.signer)
     return Sealed(file, media_type, digest, None, fingerprint(shown))
+
+
+def _drawing(pixels: Pixels, recipe: Recipe, notes: Notes) -> bytes:
+    """Return a drawing, in sRGB. Its label is drawn like the rest: traced, it could not be read."""
+    label = label_drawing(raster.size_of(pixels), recipe.label) if recipe.label else ""
+    return encode(pixels, recipe.format, replace(notes, drawing=label))
+
+
+def _claim(recipe: Recipe, terms: SealTerms) -> Claim:
+    return Claim(
+        title=f"picture.{recipe.format.value}",
+        composite=bool(recipe.inputs),
+        action=_ACTIONS.get(recipe.task, "c2pa.edited"),
+        recipe_digest=recipe.digest,
+        models=terms.models,
+        mining=terms.mining,
+        ingredients=terms.ingredients,
+    )
 
 
 def said_of(file: bytes) -> tuple[bytes, bool]:
@@ -93,3 +105,15 @@ def said_of(file: bytes) -> tuple[bytes, bool]:
     """
     start, end = file.find(_DESCRIBED[0]), file.find(_DESCRIBED[1])
     return file[start:end], has_manifest(file)
+
+
+def _marked(pixels: Pixels, recipe: Recipe, digest: str) -> tuple[Pixels, str | None]:
+    """Return pixels with a watermark, and its id; None where the Recipe or the pixels want none.
+
+    The id follows from the Recipe and what it gave, so that a replay carries the same one.
+    """
+    if not recipe.watermark:
+        return pixels, None
+    mark = hashlib.sha256(f"limner mark {recipe.digest} {digest}".encode()).hexdigest()[:12]
+    marked = embed(pixels, mark)
+    return marked, None if marked is pixels else mark

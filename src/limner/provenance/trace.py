@@ -60,6 +60,19 @@ def trace(pixels: Pixels) -> str:
     return "\n".join(re.findall(r"<path [^>]*/>", drawing))
 
 
+def outline(ink: Image.Image) -> str:
+    """Return the paths of what is white in a grey picture, in its pixels, with no fill given."""
+    import vtracer
+
+    file = io.BytesIO()
+    Image.eval(ink, lambda level: 0 if level >= 128 else 255).save(file, "PNG", compress_level=1)
+    drawing: str = vtracer.convert_raw_image_to_svg(
+        file.getvalue(), img_format="png", colormode="binary", filter_speckle=1, path_precision=1
+    )
+    paths = re.findall(r"<path [^>]*/>", drawing)
+    return "\n".join(re.sub(r' fill="[^"]*"', "", path) for path in paths)
+
+
 def traced_size(size: Size) -> Size:
     """Return the size a picture is traced at: its own, unless that is too coarse or too fine."""
     longest = max(size.width, size.height)
