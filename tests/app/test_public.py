@@ -26,6 +26,7 @@ METHODS = {
     "erase": "(self, picture, mask, *, progress=None, **options)",
     "generate": "(self, prompt, *, count=1, size=None, progress=None, **options)",
     "replay": "(self, recipes, progress=None)",
+    "verify": "(self, picture)",
     "vary": "(self, picture, prompt=None, *, count=4, strength=0.5, progress=None, **options)",
     "upscale": "(self, picture, *, size=None, progress=None, **options)",
 }

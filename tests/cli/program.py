@@ -15,6 +15,6 @@ from tests.fakes import FakeEngine, fake_desk, fake_models
 
 if __name__ == "__main__":
     engine = FakeEngine(delay=float(os.environ.get("FAKE_DELAY", "0")))
-    wiring.open_desk = lambda settings: fake_desk(settings, engine)
+    wiring.open_desk = lambda settings, signer=None: fake_desk(settings, engine)
     wiring.open_models = fake_models
     main()

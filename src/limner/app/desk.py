@@ -9,6 +9,7 @@ from typing import Self
 from limner.app.drafts import make_draft
 from limner.app.files import read_file
 from limner.app.studio import Made, Progress, Studio, init_input, mask_input
+from limner.app.verify import Verdict, Verifier
 from limner.domain.asset import Asset
 from limner.domain.errors import InvalidPrompt
 from limner.domain.recipe import Draft, Recipe, Size, Task
@@ -140,6 +141,18 @@ class Desk:
     def replay(self, recipes: Sequence[Recipe], progress: Progress | None = None) -> list[Made]:
         """Draw Recipes again, exactly as they are."""
         return list(self.studio.perform(self.actor, self.workspace, recipes, progress))
+
+    def verify(self, picture: Picture) -> Verdict:
+        """Return what can be told of where a picture comes from; raise InvalidImage.
+
+        Nothing is kept. The picture may be anyone's.
+        """
+        if isinstance(picture, Asset):
+            file = self.studio.library.read(self.workspace, picture.id)
+        else:
+            file = picture if isinstance(picture, bytes) else read_file(Path(picture))
+        verifier = Verifier(self.studio.library, self.studio.keyring)
+        return verifier.verify(self.actor, self.workspace, file)
 
     def bring(self, picture: Picture) -> Asset:
         """Return the picture as an asset, keeping a file from outside in the library."""

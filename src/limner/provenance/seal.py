@@ -4,8 +4,8 @@ Everything that is written into a picture is written here, in one order: the vis
 invisible watermark, metadata, and last the signed manifest. Nothing rewrites the file afterwards.
 """
 
-import hashlib
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from types import MappingProxyType
 
 from limner.domain.policy import Detail, Mining
@@ -62,22 +62,37 @@ class Sealed:
 def seal(pixels: Pixels, recipe: Recipe, terms: SealTerms) -> Sealed:
     """Turn finished pixels into a file in the Recipe's format that says what it is.
 
-    The same pixels, Recipe and terms give the same bytes, but for the signature. Raises
-    InvalidOption for transparent pixels in a format without transparency, InvalidSize where the
-    format holds none so large, SigningFailed where the signer does.
+    The same pixels, Recipe and terms give the same bytes, but for the signature. A drawing (SVG)
+    has no pixels to put a watermark into. Raises InvalidOption for transparent pixels in a format
+    without transparency, InvalidSize where the format holds none so large, SigningFailed where the
+    signer does.
     """
     shown = labelled(pixels, recipe.label) if recipe.label else pixels
     digest = raster.pixel_digest(shown)
-    notes = notes_on(recipe, terms.detail, terms.mining)
+    notes, mark = notes_on(recipe, terms.detail, terms.mining), None
     if recipe.format is FileFormat.SVG:
         file = _drawing(pixels, recipe, notes)
     else:
-        finished, profile = restored(shown, terms.base)
+        marked, mark = _marked(shown, recipe, digest)
+        finished, profile = restored(marked, terms.base)
         file = encode(finished, recipe.format, replace(notes, profile=profile))
     media_type = recipe.format.media_type
     if terms.signer is not None:
         file = sign_file(file, media_type, _claim(recipe, terms), terms.signer)
-    return Sealed(file, media_type, digest, None, fingerprint(shown))
+    return Sealed(file, media_type, digest, mark, fingerprint(shown))
+
+
+def _marked(pixels: Pixels, recipe: Recipe, digest: str) -> tuple[Pixels, str | None]:
+    """Return the pixels with the watermark that the Recipe asks for, and its id.
+
+    The id comes of Recipe and pixels, so that a picture drawn again carries the same one. A
+    picture with too little to hide it in stays as it is, and there is none.
+    """
+    if not recipe.watermark:
+        return pixels, None
+    mark = sha256(f"limner mark {recipe.digest} {digest}".encode()).hexdigest()[:12]
+    marked = embed(pixels, mark)
+    return (pixels, None) if marked is pixels else (marked, mark)
 
 
 def _drawing(pixels: Pixels, recipe: Recipe, notes: Notes) -> bytes:
@@ -105,15 +120,3 @@ def said_of(file: bytes) -> tuple[bytes, bool]:
     """
     start, end = file.find(_DESCRIBED[0]), file.find(_DESCRIBED[1])
     return file[start:end], has_manifest(file)
-
-
-def _marked(pixels: Pixels, recipe: Recipe, digest: str) -> tuple[Pixels, str | None]:
-    """Return pixels with a watermark, and its id; None where the Recipe or the pixels want none.
-
-    The id follows from the Recipe and what it gave, so that a replay carries the same one.
-    """
-    if not recipe.watermark:
-        return pixels, None
-    mark = hashlib.sha256(f"limner mark {recipe.digest} {digest}".encode()).hexdigest()[:12]
-    marked = embed(pixels, mark)
-    return marked, None if marked is pixels else mark

@@ -1,0 +1,135 @@
+"""Drawing a picture again from what it says of itself, and telling how alike the two are."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from limner.app.safety import blurred
+from limner.app.sealing import Sealing
+from limner.app.studio import Progress, Studio
+from limner.domain.asset import Asset, Environment
+from limner.domain.errors import InvalidRequest
+from limner.domain.recipe import FileFormat, Recipe
+from limner.domain.workspace import Actor, Role, Workspace
+from limner.engine.colour import differences
+from limner.engine.engine import Drawn
+from limner.provenance.intake import read_picture
+from limner.provenance.metadata import read_recipe
+
+_SEEN = 1.0
+"""A mean difference (CIEDE2000) below this is the same picture to the eye."""
+
+
+class Likeness(StrEnum):
+    """How alike a picture and its replay are."""
+
+    IDENTICAL = "identical"
+    ALIKE = "alike"
+    DIFFERENT = "different"
+
+
+@dataclass(frozen=True)
+class Change:
+    """A part of the Environment that is not what it was."""
+
+    name: str
+    then: str
+    now: str
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """What came of a replay.
+
+    `mean` and `largest` are colour differences (CIEDE2000), 0 where the pixels are identical
+    and None where they cannot be compared. `file` is the picture drawn again, not kept.
+    """
+
+    recipe: Recipe
+    likeness: Likeness
+    mean: float | None
+    largest: float | None
+    changes: tuple[Change, ...]
+    file: bytes
+
+
+def replay(
+    studio: Studio,
+    actor: Actor,
+    workspace: Workspace,
+    picture: Asset | bytes,
+    progress: Progress | None = None,
+) -> Replayed:
+    """Draw a picture of the library, or a file that carries its Recipe, again.
+
+    Nothing is kept. Raises InvalidRequest for a picture without a Recipe, ModelUnavailable where
+    the same weights are not here, AssetNotFound where an input is gone.
+    """
+    actor.require(workspace, Role.MAKER)
+    progress = progress or Progress()
+    if isinstance(picture, Asset):
+        asset, file = picture, studio.library.read(workspace, picture.id)
+    else:
+        asset, file = None, picture
+    recipe = asset.recipe if asset and asset.recipe else read_recipe(file)
+    if recipe is None:
+        raise InvalidRequest(
+            "This picture carries no Recipe, so it cannot be drawn again. If it was made here, "
+            "replay it by its id in the library."
+        )
+    drawn = studio.draw_only(workspace, recipe, progress)
+    policy = studio.library.policy(workspace)
+    sealing = Sealing(studio.library, studio.models, workspace, policy, None)
+    hidden = asset is not None and asset.blurred
+    sealed = sealing.seal(blurred(drawn.pixels) if hidden else drawn.pixels, recipe)
+    same = asset is not None and sealed.pixel_digest == asset.pixel_digest
+    mean, largest = (0.0, 0.0) if same else _apart(file, sealed.file, recipe)
+    return Replayed(
+        recipe,
+        _likeness(mean, largest),
+        mean,
+        largest,
+        _changes(asset.environment if asset else None, drawn),
+        sealed.file,
+    )
+
+
+def _apart(before: bytes, after: bytes, recipe: Recipe) -> tuple[float | None, float | None]:
+    """Return the mean and the largest colour difference of two sealed files."""
+    if recipe.format is FileFormat.SVG:
+        return (0.0, 0.0) if _drawing(before) == _drawing(after) else (None, None)
+    one, other = read_picture(before).pixels, read_picture(after).pixels
+    if one.shape != other.shape:
+        return None, None
+    apart = differences(one, other)
+    return round(float(apart.mean()), 4), round(float(apart.max()), 4)
+
+
+def _drawing(file: bytes) -> bytes:
+    """Return the part of an SVG file that is seen."""
+    return file[file.find(b"</metadata>") :]
+
+
+def _likeness(mean: float | None, largest: float | None) -> Likeness:
+    if mean is None or largest is None:
+        return Likeness.DIFFERENT
+    if largest == 0:
+        return Likeness.IDENTICAL
+    return Likeness.ALIKE if mean < _SEEN else Likeness.DIFFERENT
+
+
+def _changes(then: Environment | None, drawn: Drawn) -> tuple[Change, ...]:
+    """Return what differs between the Environment a picture was made in and this one."""
+    if then is None:
+        return ()
+    before, now = (_parts(one) for one in (then, drawn.environment))
+    return tuple(
+        Change(name, before.get(name, "none"), now.get(name, "none"))
+        for name in sorted({*before, *now})
+        if before.get(name) != now.get(name)
+    )
+
+
+def _parts(environment: Environment) -> dict[str, str]:
+    parts = environment.model_dump(mode="json")
+    libraries = dict(parts.pop("libraries"))
+    return {name: str(value) for name, value in {**parts, **libraries}.items()}

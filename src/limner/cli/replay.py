@@ -1,0 +1,108 @@
+"""The command that draws a picture again and compares."""
+
+import re
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from limner.cli.command import Scripted, command
+from limner.cli.output import Output, output_of
+from limner.cli.screen import Screen
+from limner.cli.stopping import stopping
+from limner.domain.errors import AssetNotFound
+
+if TYPE_CHECKING:
+    from limner.app.desk import Desk
+    from limner.app.replay import Replayed
+    from limner.domain.asset import Asset
+
+_SAID = {
+    "identical": "the same picture, to the last pixel",
+    "alike": "the same picture to the eye",
+    "different": "a different picture",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replay(Scripted):
+    """Options of `replay`."""
+
+    picture: Annotated[
+        str, typer.Argument(metavar="FILE_OR_ID", help="A picture, or its id in the library.")
+    ]
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", metavar="FILE", help="Write what was drawn, unsigned."),
+    ] = None
+
+
+def replay(asked: Replay) -> None:
+    """Draw a picture again and say whether it is the same.
+
+    Ends with 0 for the same picture, to the last pixel or to the eye, with 1 for a different
+    one. Nothing is kept in the library.
+    """
+    from limner.app import wiring
+    from limner.app.files import write_file
+    from limner.app.replay import replay as draw_again
+    from limner.app.settings import read_settings
+    from limner.app.studio import Progress
+
+    output = output_of(asked)
+    with (
+        Screen(output) as screen,
+        stopping(screen.say) as token,
+        wiring.open_desk(read_settings(asked.home)) as desk,
+    ):
+        given = _given(desk, asked.picture)
+        progress = Progress(screen.tell, token)
+        found = draw_again(desk.studio, desk.actor, desk.workspace, given, progress)
+        if asked.out is not None:
+            write_file(asked.out, found.file)
+    _tell(output, found)
+    if found.likeness.value == "different":
+        raise typer.Exit(1)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add this command to the program."""
+    command(app, Replay, "limner replay fox.png", "limner replay 3f9a2c --json")(replay)
+
+
+def _given(desk: "Desk", picture: str) -> "Asset | bytes":
+    """Return the asset that is meant, or the file where the library has none like it."""
+    from limner.app.files import read_file
+
+    library, path = desk.studio.library, Path(picture)
+    if not path.exists() and re.fullmatch("[0-9a-f]{6,64}", picture):
+        return library.get(desk.workspace, picture)
+    content = read_file(path)
+    try:
+        return library.get(desk.workspace, sha256(content).hexdigest())
+    except AssetNotFound:
+        return content
+
+
+def _tell(output: Output, found: "Replayed") -> None:
+    if output.json:
+        output.record(
+            {
+                "likeness": found.likeness.value,
+                "mean_difference": found.mean,
+                "largest_difference": found.largest,
+                "recipe_digest": found.recipe.digest,
+                "environment": {
+                    one.name: {"then": one.then, "now": one.now} for one in found.changes
+                },
+            }
+        )
+        return
+    measured = ""
+    if found.mean is not None and found.largest:
+        measured = f" (ΔE00 {found.mean:.2f} on average, {found.largest:.1f} at most)"
+    output.line(f"{_SAID[found.likeness.value]}{measured}")
+    for one in found.changes:
+        output.line(f"  · {one.name}: was {one.then}, is {one.now}")
