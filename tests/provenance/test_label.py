@@ -171,3 +171,5 @@ def test_a_workspace_labels_every_picture_and_a_draft_may_ask() -> None:
     assert disclosed(bare, Draft(label="de"), rule).label == "fr"
     with pytest.raises(InvalidOption, match="no label"):
         disclosed(bare, Draft(label="xx"), Policy())
+    with pytest.raises(InvalidSize, match="too small for a label"):
+        disclosed(recipe(FileFormat.PNG, None, 64), Draft(), rule)

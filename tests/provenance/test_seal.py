@@ -13,8 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
+from limner.app.sealing import disclosed
 from limner.domain.errors import InvalidOption, InvalidSize
+from limner.domain.policy import Policy
 from limner.domain.recipe import (
+    Draft,
     FileFormat,
     InputRole,
     ModelRef,
@@ -27,9 +30,11 @@ from limner.families import raster
 from limner.families.family import Pixels
 from limner.provenance.formats import encode_png
 from limner.provenance.intake import read_picture
+from limner.provenance.label import labelled
 from limner.provenance.metadata import read_recipe
 from limner.provenance.seal import Sealed, SealTerms
 from limner.provenance.seal import seal as sealed_with
+from limner.provenance.watermark import detect
 
 WITH_ALPHA = [FileFormat.PNG, FileFormat.WEBP, FileFormat.SVG]
 IPTC = "{http://iptc.org/std/Iptc4xmpExt/2008-02-29/}DigitalSourceType"
@@ -251,3 +256,85 @@ def test_sealing_leaves_the_pixels_alone() -> None:
         pixels = pixels_for(file_format)
         seal(pixels, recipe(file_format))
         assert np.array_equal(pixels, pixels_for(file_format))
+
+
+def textured(side: int) -> Pixels:
+    """Return a disc on soft, grainy ground: enough to hide a mark in."""
+    drawn = np.random.default_rng(3)
+    coarse = drawn.integers(60, 200, (12, 12, 3), dtype=np.uint8)
+    ground = Image.fromarray(coarse).resize((side, side), Image.Resampling.BICUBIC)
+    pixels = np.full((side, side, 4), 255, np.uint8)
+    grain = drawn.normal(0, 4, (side, side, 3))
+    pixels[..., :3] = np.clip(np.asarray(ground) + grain, 0, 255).astype(np.uint8)
+    cover = disc(side)
+    return np.where(cover[..., 3:] == 255, cover, pixels)
+
+
+def marked_recipe(file_format: FileFormat, prompt: str = "a red disc") -> Recipe:
+    return recipe(file_format, prompt).model_copy(update={"watermark": True})
+
+
+@pytest.mark.parametrize("file_format", [one for one in FileFormat if one is not FileFormat.SVG])
+def test_the_mark_of_a_seal_is_in_the_file(file_format: FileFormat) -> None:
+    pixels = textured(320)
+    sealed = seal(pixels, marked_recipe(file_format))
+    found = detect(read_picture(sealed.file).pixels)
+    assert found is not None
+    assert found.mark == sealed.mark
+    assert sealed.pixel_digest == raster.pixel_digest(pixels)
+    assert read_recipe(sealed.file) == marked_recipe(file_format)
+
+
+def test_a_mark_names_its_recipe_and_pixels() -> None:
+    once = seal(textured(256), marked_recipe(FileFormat.PNG))
+    again = seal(textured(256), marked_recipe(FileFormat.PNG))
+    other = seal(textured(256), marked_recipe(FileFormat.PNG, "another"))
+    flipped = seal(np.ascontiguousarray(textured(256)[::-1]), marked_recipe(FileFormat.PNG))
+    assert once == again
+    assert once.mark is not None
+    assert re.fullmatch("[0-9a-f]{12}", once.mark)
+    assert len({once.mark, other.mark, flipped.mark}) == 3
+    assert once.fingerprint == other.fingerprint != flipped.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("pixels", "file_format"),
+    [
+        (textured(64), FileFormat.PNG),
+        (np.zeros((256, 256, 4), np.uint8), FileFormat.PNG),
+        (textured(256), FileFormat.SVG),
+    ],
+    ids=["small", "nothing there", "a drawing"],
+)
+def test_what_cannot_hide_a_mark_says_so(pixels: Pixels, file_format: FileFormat) -> None:
+    sealed = seal(pixels, marked_recipe(file_format))
+    assert sealed.mark is None
+    if file_format is FileFormat.PNG:
+        assert raster.pixel_digest(read_picture(sealed.file).pixels) == sealed.pixel_digest
+
+
+def test_without_the_wish_there_is_no_mark() -> None:
+    sealed = seal(textured(256), recipe())
+    assert sealed.mark is None
+    assert np.array_equal(read_picture(sealed.file).pixels, textured(256))
+
+
+def test_a_label_is_under_the_mark() -> None:
+    made = marked_recipe(FileFormat.PNG).model_copy(update={"label": "de"})
+    sealed = seal(textured(320), made)
+    found = detect(read_picture(sealed.file).pixels)
+    assert found is not None
+    assert found.mark == sealed.mark
+    assert sealed.pixel_digest == raster.pixel_digest(labelled(textured(320), "de"))
+
+
+def test_masked_edits_are_not_marked() -> None:
+    bare, masks = recipe(), RecipeInput(asset="c" * 64, role=InputRole.MASK)
+    start = RecipeInput(asset="b" * 64, role=InputRole.INIT)
+    edit = bare.model_copy(update={"inputs": (start,)})
+    inpaint = bare.model_copy(update={"inputs": (start, masks)})
+    marked = [disclosed(one, Draft(), Policy()).watermark for one in (bare, edit, inpaint)]
+    assert marked == [True, True, False]
+    assert not disclosed(bare, Draft(), Policy(watermark=False)).watermark
+    drawing = bare.model_copy(update={"format": FileFormat.SVG})
+    assert not disclosed(drawing, Draft(), Policy()).watermark

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 from limner.app.models import Models
 from limner.domain.asset import Asset, Terms
-from limner.domain.disclosure import disclosure
 from limner.domain.errors import StorageFailed
 from limner.domain.policy import Policy
 from limner.domain.recipe import Draft, FileFormat, InputRole, ModelRef, Recipe
 from limner.domain.workspace import Workspace
 from limner.families.family import Pixels
 from limner.provenance.intake import Picture, read_picture
+from limner.provenance.label import check_label
 from limner.provenance.manifest import Ingredient, ModelClaim
 from limner.provenance.seal import Sealed, SealTerms, said_of, seal
 from limner.provenance.signing import Signer
@@ -23,11 +23,12 @@ def disclosed(recipe: Recipe, draft: Draft, policy: Policy) -> Recipe:
     """Return a Recipe with the label and watermark that workspace and draft ask for.
 
     The label that a workspace asks for is on every picture; a draft may ask for one where the
-    workspace does not. Raises InvalidOption for a language there is no label in.
+    workspace does not. Raises InvalidOption for a language there is no label in, InvalidSize
+    where a label could not be read.
     """
     language = policy.label.language if policy.label else draft.label
     if language is not None:
-        disclosure(language)
+        check_label(recipe.size, language)
     marked = policy.watermark and recipe.format is not FileFormat.SVG
     masked = recipe.input(InputRole.MASK) is not None
     return recipe.model_copy(update={"label": language, "watermark": marked and not masked})
