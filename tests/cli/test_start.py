@@ -43,6 +43,8 @@ COMMANDS = [
     ("vellum", "corpus"),
     ("vellum", "train"),
     ("vellum", "export"),
+    ("vellum", "widen"),
+    ("vellum", "upscaler"),
     ("vellum", "sheet"),
     ("vellum", "evaluate"),
 ]

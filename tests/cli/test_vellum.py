@@ -62,7 +62,9 @@ def test_export(limner: Limner, folders: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(export, "export", perform)
     ran = limner("vellum", "export", "--weights", "out")
     assert (ran.status, ran.out) == (0, "out: within 4.0e-04 of the network\n")
-    assert asked == [export.ExportConfig(WORK / "run" / "ck.pt", Path("out"))]
+    assert asked == [
+        export.ExportConfig(WORK / "run" / "ck.pt", Path("out"), corpus=WORK / "corpus")
+    ]
 
 
 def test_sheet(limner: Limner, folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -47,6 +47,14 @@ class Export(Making):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Upscaling(Making):
+    """Options of `vellum upscaler`."""
+
+    minutes: Annotated[float, typer.Option(metavar="N", help="How long to train this time.")]
+    weights: Annotated[Path, typer.Option(metavar="DIR", help="Where the weights go.")]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Judge(Making):
     """Options of steps that look at what was reached."""
 
@@ -123,8 +131,58 @@ def export(asked: Export) -> None:
     checkpoint = asked.work / "run" / CHECKPOINT
     if not checkpoint.is_file():
         raise InvalidRequest(f"There is no run in {asked.work}. Run limner vellum train first.")
-    difference = export(ExportConfig(checkpoint, asked.weights))
+    difference = export(ExportConfig(checkpoint, asked.weights, corpus=_corpus_of(asked)))
     output_of(asked).line(f"{asked.weights}: within {difference:.1e} of the network")
+
+
+def widen(asked: Making) -> None:
+    """Go on with a run at twice the pixels, and with the styles that were added to the lists."""
+    with _training_packages():
+        from limner.training.vellum.checkpoint import read_checkpoint, write_checkpoint
+        from limner.training.vellum.loop import CHECKPOINT
+        from limner.training.vellum.sources import read_sources
+        from limner.training.vellum.widening import widen
+
+    checkpoint = asked.work / "run" / CHECKPOINT
+    if not checkpoint.is_file():
+        raise InvalidRequest(f"There is no run in {asked.work}. Run limner vellum train first.")
+    styles = tuple(style.word for style in read_sources(asked.recipe / "sources.toml").styles)
+    wider = widen(read_checkpoint(checkpoint), styles, finer=True)
+    write_checkpoint(checkpoint, wider)
+    for kept in checkpoint.parent.glob("opt*.pt"):
+        kept.unlink()  # they fit the smaller network
+    output_of(asked).line(f"{checkpoint}: {wider.config.pixels} pixels, {len(styles)} styles")
+
+
+def upscaler(asked: Upscaling) -> None:
+    """Train the upscaler on what a run draws, and write its weights; run it again to go on."""
+    with _training_packages():
+        from limner.training.vellum.loop import CHECKPOINT
+        from limner.training.vellum.upscaling import (
+            UPSCALER,
+            UpscalingConfig,
+            export_upscaler,
+            train_upscaler,
+        )
+
+    run = asked.work / "run"
+    if not (run / CHECKPOINT).is_file():
+        raise InvalidRequest(f"There is no run in {asked.work}. Run limner vellum train first.")
+    archives = asked.work / "archives"
+    config = UpscalingConfig(
+        _corpus_of(asked),
+        asked.recipe,
+        archives,
+        _shipped(),
+        run / CHECKPOINT,
+        run,
+        minutes=asked.minutes,
+    )
+    error = train_upscaler(config)
+    difference = export_upscaler(run / UPSCALER, asked.weights)
+    output_of(asked).line(
+        f"{asked.weights}: error {error:.4f}, within {difference:.1e} of the network"
+    )
 
 
 def sheet(asked: Judge) -> None:
@@ -151,11 +209,14 @@ def evaluate(asked: Judge) -> None:
 def add_to(app: typer.Typer) -> None:
     """Add these commands to the program."""
     group = typer.Typer(
-        help="Make Vellum anew: corpus, train, export, sheet, evaluate.", no_args_is_help=True
+        help="Make Vellum anew: corpus, train, widen, export, upscaler, sheet, evaluate.",
+        no_args_is_help=True,
     )
     command(group, Making, "limner vellum corpus")(corpus)
     command(group, Train, "limner vellum train --minutes 60 --workers 2")(train)
     command(group, Export, "limner vellum export --weights weights/")(export)
+    command(group, Making, "limner vellum widen")(widen)
+    command(group, Upscaling, "limner vellum upscaler --minutes 30 --weights weights/")(upscaler)
     command(group, Judge, "limner vellum sheet --weights weights/")(sheet)
     command(group, Judge, "limner vellum evaluate --weights weights/")(evaluate)
     app.add_typer(group, name="vellum")

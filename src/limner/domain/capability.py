@@ -119,6 +119,8 @@ class Capability(Frozen):
     alpha: bool = False
     scale: int | None = None
     """For upscalers: how many times larger each side becomes."""
+    upscaler: str | None = None
+    """The name of the upscaler that suits its pictures, where nobody asks for another."""
     adapters: tuple[str, ...] = ()
     trainable: bool = False
     judges: bool = False

@@ -102,6 +102,7 @@ def _capability(facts: Facts, native: Size) -> Capability:
         samplers=SAMPLERS,
         negative_prompt=True,
         alpha=True,
+        upscaler="crisp",
         extras=(
             ChoiceExtra(
                 name="style",
