@@ -114,6 +114,8 @@ def test_inpainting_leaves_the_rest_byte_for_byte(real: Desk) -> None:
     pixels = pixels_of(made)
     assert np.array_equal(pixels[~region], picture[~region])
     assert not np.array_equal(pixels[region], picture[region])
+    assert made.asset.drift == 0
+    assert made.asset.mark is None
 
 
 def test_opaque_formats_and_drawings(real: Desk, native: Size) -> None:
