@@ -95,7 +95,7 @@ def test_the_engine_gets_its_slice_of_the_settings(
     monkeypatch.setattr(wiring, "LocalEngine", build)
     wiring.open_studio(Settings(home=tmp_path, threads=3, memory=123)).close()
     assert given == [
-        ["migan", "opennsfw", "realesrgan", "u2net", "vellum"],
+        ["crisp", "migan", "opennsfw", "realesrgan", "u2net", "vellum"],
         EngineSettings(memory=123, threads=3),
     ]
 

@@ -70,7 +70,7 @@ def draft_digest(draft: Draft) -> str:
 
 def test_the_digest_of_a_draft_is_fixed() -> None:
     draft = Draft.model_validate_json(DRAFT)
-    assert draft_digest(draft) == "19075e2001b78a64fb2df94433db032ce815f73226727da9566faf68bd32deab"
+    assert draft_digest(draft) == "8b061b85b6e1d14bfd12d093213f2acb94b913aca44a75b145b21fed893100d2"
 
 
 def test_the_digest_of_a_recipe_is_fixed() -> None:
@@ -159,6 +159,8 @@ def test_every_field_of_a_recipe_counts(name: str) -> None:
         "transparent": False,
         "format": "jpeg",
         "schedule": "linear",
+        "label": "de",
+        "watermark": True,
         "seed": 1,
     }
     empty: dict[str, object] = {"prompt": "", "negative_prompt": "", "adapters": (), "inputs": ()}

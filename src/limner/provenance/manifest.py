@@ -189,7 +189,12 @@ def read_manifest(file: bytes, media_type: str, anchors: bytes = b"") -> Manifes
         reason = str(error).partition("\n")[0]
         failure = Failure(code="unreadable", message=f"The manifest cannot be read: {reason}.")
         return Manifest(state=Standing.INVALID, failures=(failure,))
-    return _manifest(stored, Standing(state.lower()))
+    try:
+        return _manifest(stored, Standing(state.lower()))
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        reason = f"{type(error).__name__}: {error}".partition("\n")[0]
+        failure = Failure(code="malformed", message=f"The manifest makes no sense: {reason}.")
+        return Manifest(state=Standing.INVALID, failures=(failure,))
 
 
 def has_manifest(file: bytes) -> bool:
