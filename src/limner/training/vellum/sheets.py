@@ -95,7 +95,8 @@ def _styles(artist: Artist, corpus: Corpus, manner: Manner) -> list[Cell]:
 
 def _held_out(artist: Artist, corpus: Corpus, manner: Manner) -> list[Cell]:
     """Real and drawn pictures of the pairs that training never saw, side by side."""
-    chosen = np.nonzero(corpus.held_out)[0]
+    taught = np.isin(corpus.concept_of, corpus.concept_of[~corpus.held_out])
+    chosen = np.nonzero(corpus.held_out & taught)[0]
     pairs = [corpus.pictures[index] for index in chosen]
     wishes = [Wish(corpus.concepts[pair.concept].names[0], pair.style) for pair in pairs]
     drawn = artist.draw(wishes, manner)
