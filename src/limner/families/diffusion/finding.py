@@ -1,0 +1,82 @@
+"""What a scan says of a file or folder, and the words it may take into account."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal, TypeAlias
+
+
+class Kind(StrEnum):
+    """What a file or folder is for."""
+
+    PIPELINE = "pipeline"
+    """A folder of parts that draws by itself."""
+    CHECKPOINT = "checkpoint"
+    """A denoiser in one file with other parts of its model."""
+    DENOISER = "denoiser"
+    AUTOENCODER = "autoencoder"
+    PREVIEW = "preview decoder"
+    TEXT_ENCODER = "text encoder"
+    IMAGE_ENCODER = "image encoder"
+    CONTROL = "control"
+    REFERENCE = "reference adapter"
+    ADAPTER = "adapter"
+    EMBEDDING = "embedding"
+    UPSCALER = "upscaler"
+    OTHER = "other"
+    """Known by name, and nothing Limner draws with."""
+    UNKNOWN = "unknown"
+    REFUSED = "refused"
+    """Pickled, damaged, or not readable."""
+
+
+Layout: TypeAlias = Literal[
+    "original", "diffusers", "kohya", "PEFT", "ai-toolkit", "BFL", "XLabs", "OneTrainer",
+    "LyCORIS", "",
+]  # fmt: skip
+"""Whose names the tensors have; empty where nobody's in particular."""
+
+
+Prediction: TypeAlias = Literal["epsilon", "v", "flow", ""]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a file or folder is, and why.
+
+    `family` and `variant` are those of the model it is or belongs to, empty where they cannot be
+    told. `prefix` is what the denoiser's names begin with, `parts` what else is in the file,
+    `prediction` what the denoiser predicts where that can be told, `precision` the number format
+    of most of its weights.
+    """
+
+    kind: Kind
+    reason: str
+    family: str = ""
+    variant: str = ""
+    layout: Layout = ""
+    prefix: str = ""
+    parts: tuple[str, ...] = ()
+    prediction: Prediction = ""
+    precision: str = ""
+
+
+class Words:
+    """What metadata and names say, for what tensors cannot tell.
+
+    Words of the metadata come before those of the file's name.
+    """
+
+    def __init__(self, *texts: str) -> None:
+        self._texts = tuple(
+            f"-{re.sub(r'[^a-z0-9]+', '-', text.lower()).strip('-')}-" for text in texts if text
+        )
+
+    def say(self, *words: str) -> bool:
+        """Whether any of the words is said: lower case, `-` between its parts."""
+        return any(f"-{word}-" in text for text in self._texts for word in words)
+
+    def first(self, choices: Mapping[str, tuple[str, ...]]) -> str:
+        """Return the first choice one of whose words is said; empty if none is."""
+        return next((choice for choice, words in choices.items() if self.say(*words)), "")
