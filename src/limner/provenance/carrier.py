@@ -38,11 +38,17 @@ _PATTERN_FROM = 30
 _PATTERN_TO = 90
 """Between these half periods, every other wave belongs to the known pattern."""
 
-_REACH = 2.0
+REACH = 2.0
 """The width (sigma) in grid points of what counts as local."""
 
 _CALM = 1.0
 """Activity below this many levels counts as none."""
+
+_LOST = 1.0
+_DIM = 4.0
+"""Up to `_LOST` levels from black or white nothing counts, from `_DIM` further on all does."""
+
+_LEAST_EASE = 1e-6
 
 _SPECTRUM_REACH = 4.0
 _SPECTRUM_FLOOR = 0.25
@@ -123,12 +129,29 @@ def blurring(length: int, reach: float) -> Plane:
     return means
 
 
-def evened(plane: Plane, reach: float = _REACH) -> tuple[Plane, Plane]:
-    """Return a plane without its slow changes, and by what to multiply it to even it out."""
+@dataclass(frozen=True)
+class Evened:
+    """A plane without its slow changes, and by what to multiply it to even it out."""
+
+    quick: Plane
+    activity: Plane
+    """How much the plane changes around each point, in levels."""
+
+    ease: Plane
+
+
+def evened(plane: Plane, reach: float = REACH) -> Evened:
+    """Return a plane taken apart for gathering.
+
+    Where it is as good as black or white nothing can be hidden, and what is there is noise of
+    encoders: it counts for nothing.
+    """
     rows, columns = (blurring(length, reach) for length in plane.shape)
-    quick = plane - rows @ plane @ columns.T
+    slow = rows @ plane @ columns.T
+    quick = plane - slow
     activity = np.sqrt(np.maximum(rows @ (quick * quick) @ columns.T, 0))
-    return quick, np.square(1 / (activity + _CALM), dtype=np.float32)
+    shade = np.clip((np.minimum(slow, 255 - slow) - _LOST) / _DIM, _LEAST_EASE, 1)
+    return Evened(quick, activity, shade / np.square(activity + _CALM))
 
 
 class Lens:
@@ -141,19 +164,15 @@ class Lens:
         rows, columns = plane.shape
         waves = cosines(SIDE)[:FASTEST]
         self._down, self._across = waves[:, top : top + rows], waves[:, left : left + columns]
-        self._rows, self._columns = blurring(rows, _REACH), blurring(columns, _REACH)
-        self.ease = evened(plane)[1]
+        self._rows, self._columns = blurring(rows, REACH), blurring(columns, REACH)
+        even = evened(plane)
+        self.activity, self.ease = even.activity, even.ease
         heights = self._waves(plane)
         around = blurring(FASTEST, _SPECTRUM_REACH)
         power = around @ (heights * heights) @ around.T
         layout = bands()
         level = np.sqrt(power.ravel()[layout.places] + _SPECTRUM_FLOOR**2)
         self._weights = layout.signs / level
-
-    @property
-    def activity(self) -> Plane:
-        """How much a plane changes around each point, in levels."""
-        return np.float32(1) / np.sqrt(self.ease) - np.float32(_CALM)
 
     @property
     def power(self) -> Values:

@@ -80,8 +80,8 @@ def _likely(plane: Plane) -> list[_Crop]:
 
 def _fit(coarse: Plane, columns: int, rows: int) -> tuple[float, _Crop]:
     """Return how well a part of this size fits at its best place, and that place."""
-    quick, ease = evened(resample(coarse, columns, rows), _REACH)
-    waves = np.fft.rfft2(quick * ease, (_GRID, _GRID))
+    even = evened(resample(coarse, columns, rows), _REACH)
+    waves = np.fft.rfft2(even.quick * even.ease, (_GRID, _GRID))
     # Only the phase of each wave counts: the picture's own strong waves would drown the rest.
     phases = waves.conj() / (np.abs(waves) + np.float32(1e-9))
     surface = np.fft.irfft2(phases * _pattern(), (_GRID, _GRID))

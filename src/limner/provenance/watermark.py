@@ -15,7 +15,7 @@ from PIL import Image, ImageFilter
 from limner.families import raster
 from limner.families.family import Pixels
 from limner.provenance import coding
-from limner.provenance.carrier import PATTERN, SIDE, Lens, Plane, luminance, resample
+from limner.provenance.carrier import PATTERN, SIDE, Lens, Plane, evened, luminance, resample
 from limner.provenance.coding import Values
 from limner.provenance.cropping import find_crop
 
@@ -28,8 +28,8 @@ _READABLE = 32
 _FLAT = 1.2
 """The largest change, in levels of 255, where a picture is flat."""
 
-_PER_ACTIVITY = 0.075
-_LARGEST = 3.75
+_PER_ACTIVITY = 0.2
+_LARGEST = 6.0
 """In texture the largest change grows by so much with each level of activity, up to this."""
 
 _CALM_AROUND = 9
@@ -42,9 +42,12 @@ _GLARE = 221
 """Brighter luminance saturates in a brightened picture, and carries less."""
 
 _IN_GLARE = 0.6
+_MUCH_GLARE = 0.1
+_BRIGHTENED = 1.15
+_NO_ANSWER = 1e-9
+
 _HEADROOM = 3.0
-_LEAST_HEADROOM = 0.15
-"""Within `_HEADROOM` levels of black and white there is less room, down to this share."""
+"""Within so many levels of black and white there is less room, and none at them."""
 
 _VISIBLE = 0.02
 """What is more transparent carries nothing."""
@@ -87,11 +90,10 @@ def embed(pixels: Pixels, mark: str) -> Pixels:
     if min(size.width, size.height) < SMALLEST:
         return pixels
     plane = resample(luminance(pixels), SIDE, SIDE)
-    lens = Lens(plane)
-    room = _room(plane, pixels, lens.activity)
+    room = _room(plane, pixels)
     if not room.any():
         return pixels
-    marked = _add(pixels, _change(plane, lens, room, coding.encode(mark)))
+    marked = _add(pixels, _change(plane, room, coding.encode(mark)))
     found = _detect_whole(luminance(marked))
     if found is None or found.mark != mark or found.certainty < _CERTAIN:
         return pixels
@@ -123,49 +125,76 @@ def _read(values: Values) -> Detection | None:
     return None if found is None else Detection(*found)
 
 
-def _room(plane: Plane, pixels: Pixels, activity: Plane) -> Plane:
+def _room(plane: Plane, pixels: Pixels) -> Plane:
     """Return how much each point of the grid may change, in levels."""
     alpha = resample(pixels[..., 3].astype(np.float32) / 255, SIDE, SIDE)
+    activity = evened(plane).activity.astype(np.float32)
     calmest = Image.fromarray(activity).filter(ImageFilter.MinFilter(_CALM_AROUND))
     room = np.minimum(_FLAT + _PER_ACTIVITY * np.asarray(calmest), _LARGEST)
-    room *= np.clip(np.minimum(plane, 255 - plane) / _HEADROOM, _LEAST_HEADROOM, 1)
+    room *= np.clip(np.minimum(plane, 255 - plane) / _HEADROOM, 0, 1)
     room *= np.where(plane > _GLARE, _IN_GLARE, 1)
     return np.where(alpha > _VISIBLE, room * alpha, 0).astype(np.float32)
 
 
-def _change(plane: Plane, lens: Lens, room: Plane, word: Values) -> Plane:
+class _Aim:
+    """The values that a change of a plane should bring about, and how to come nearer to them.
+
+    Values that already are on their side and far enough may stay. How far is enough is set so
+    that the change would just fill the room if it could exceed it here and there. `shown` is the
+    share of a change that is left in the plane: none where the plane is saturated.
+    """
+
+    def __init__(self, plane: Plane, room: Plane, shown: Plane, signs: Values) -> None:
+        self._lens = Lens(plane)
+        self._shown = shown
+        self._signs = signs
+        able = room * shown
+        points = int(np.count_nonzero(able))
+        self._ability = able / self._lens.ease
+        self._ability *= float(np.sum(able * self._lens.ease)) / max(points, 1)
+        power = self._lens.power
+        answer = signs @ self._lens.gather(self._ability * self._lens.spread(signs))
+        self._strength = power * max(float(answer), _NO_ANSWER) / float(power.sum())
+        reach = np.ones_like(signs)
+        reach[PATTERN] = _PATTERN_SHARE * power[PATTERN] / power[:PATTERN].mean()
+        already = signs * self._lens.gather(plane)
+        self._wanted = self._farthest(reach, already, points)
+
+    def step(self, change: Plane) -> Plane:
+        """Return what to add to a change to make up for what it still misses."""
+        there = self._signs * self._lens.gather(change * self._shown)
+        missing = np.maximum(self._wanted - there, 0) / self._strength
+        return self._ability * self._lens.spread(self._signs * missing)
+
+    def _farthest(self, reach: Values, already: Values, effort: int) -> Values:
+        """Return by how much to move each value so that all come equally far with this effort."""
+        near, far = 0.0, float(np.abs(already / reach).max())
+        far += float(np.sqrt(effort * self._strength.max()))
+        for _ in range(_HALVINGS):
+            middle = (near + far) / 2
+            wanted = np.maximum(middle * reach - already, 0)
+            if float((wanted**2 / self._strength).sum()) > effort:
+                far = middle
+            else:
+                near = middle
+        return np.maximum(near * reach - already, 0)
+
+
+def _change(plane: Plane, room: Plane, word: Values) -> Plane:
     """Return the change of luminance that moves a plane's values to the word.
 
-    Values that already are on their side and far enough stay. How far is enough is set so that
-    the change would just fill the room if it could exceed it here and there; what then does
-    exceed it is cut off and made up for elsewhere.
+    What exceeds the room is cut off and made up for elsewhere. A bright picture has to keep its
+    values when it is brightened further, too.
     """
     signs = np.append(word, np.float32(1))
-    ability = room / lens.ease
-    ability *= np.mean(room[room > 0] * lens.ease[room > 0])
-    power = lens.power
-    answer = float(signs @ lens.gather(ability * lens.spread(signs)))
-    strength = power * (answer / float(power.sum()))
-    already = signs * lens.gather(plane)
-    reach = np.ones_like(signs)
-    reach[PATTERN] = _PATTERN_SHARE * power[PATTERN] / power[:PATTERN].mean()
-    near, far = (
-        0.0,
-        float(np.abs(already).max() + 4 * np.sqrt(np.count_nonzero(room) * strength).max()),
-    )
-    for _ in range(_HALVINGS):
-        middle = (near + far) / 2
-        wanted = np.maximum(middle * reach - already, 0)
-        if float((wanted**2 / strength).sum()) > np.count_nonzero(room):
-            far = middle
-        else:
-            near = middle
-    wanted = np.maximum(near * reach - already, 0)
+    aims = [_Aim(plane, room, np.ones_like(plane), signs)]
+    if np.mean(plane > _GLARE) > _MUCH_GLARE:
+        brighter = np.minimum(plane * _BRIGHTENED, 255)
+        aims.append(_Aim(brighter, room, (brighter < 255).astype(np.float32), signs))
     change = np.zeros_like(plane)
     for _ in range(_ROUNDS):
-        missing = np.maximum(wanted - signs * lens.gather(change), 0)
-        change = change + ability * lens.spread(signs * missing / strength)
-        change = np.clip(change, -room, room)
+        for aim in aims:
+            change = np.clip(change + aim.step(change), -room, room)
     excess = float(np.mean(change**2)) / _NOISIEST
     return change / np.float32(max(excess, 1) ** 0.5)
 
