@@ -4,11 +4,12 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 
+from limner.app.licences import models_of, terms_of
 from limner.app.models import Models
 from limner.domain.asset import Asset, Terms
 from limner.domain.errors import StorageFailed
 from limner.domain.policy import Policy
-from limner.domain.recipe import Draft, FileFormat, InputRole, ModelRef, Recipe
+from limner.domain.recipe import Draft, FileFormat, InputRole, Recipe
 from limner.domain.workspace import Workspace
 from limner.families.family import Pixels
 from limner.provenance.intake import Picture, read_picture
@@ -76,7 +77,7 @@ class Sealing:
         return None
 
     def _claims(self, recipe: Recipe) -> Iterator[ModelClaim]:
-        for ref in _models(recipe):
+        for ref in models_of(recipe):
             licence = self.models.card_of(ref).licence
             yield ModelClaim(ref.name, ref.sha256, licence.spdx)
 
@@ -95,24 +96,3 @@ class Sealing:
         if init is None:
             return None
         return read_picture(self.library.read(self.workspace, init.asset))
-
-
-def terms_of(recipe: Recipe, models: Models) -> tuple[Terms, ...]:
-    """Return the licence of every model that takes part in a Recipe."""
-    found = []
-    for ref in _models(recipe):
-        card = models.card_of(ref)
-        found.append(
-            Terms(
-                model=card.name,
-                spdx=card.licence.spdx,
-                commercial=card.licence.commercial,
-                attribution=card.licence.attribution,
-                url=card.licence.url,
-            )
-        )
-    return tuple(found)
-
-
-def _models(recipe: Recipe) -> tuple[ModelRef, ...]:
-    return tuple(ref for ref in (recipe.model, recipe.upscaler) if ref is not None)

@@ -11,6 +11,7 @@ from pathlib import Path
 from limner.app.files import write_file
 from limner.app.keys import Keyring
 from limner.app.models import Models
+from limner.app.policy import admit
 from limner.app.safety import (
     Outcome,
     Verdict,
@@ -23,6 +24,7 @@ from limner.app.safety import (
 )
 from limner.app.sealing import Sealing, disclosed
 from limner.domain.asset import Asset, Parent, Relation
+from limner.domain.card import ModelCard
 from limner.domain.errors import InvalidOption, InvalidSize, StorageFailed
 from limner.domain.event import CancelToken, Happening, Notice
 from limner.domain.policy import Safety
@@ -98,19 +100,20 @@ class Studio:
         """Complete a Draft into `count` Recipes with rising seeds.
 
         Raises InvalidRequest (or a kind of it) for what the model cannot do, ModelNotFound for
-        an unknown name.
+        an unknown name; LicenceForbids or PromptRefused for what the workspace does not allow.
         """
         actor.require(workspace, Role.MAKER)
         if not 1 <= count <= MOST_PICTURES:
             raise InvalidOption(f"The count must be 1 to {MOST_PICTURES:,}, not {count}.")
         card = self.models.choose(draft.model, draft.task)
         sized = self._with_size(workspace, draft, card.capability.scale)
-        upscaler = self._upscaler(draft)
+        upscaler = self._upscaler(draft, card)
         seed = _new_seed(draft.task) if draft.seed is None else draft.seed
         if seed + count - 1 > MAX_SEED:
             raise InvalidOption(f"The seed must be at most {MAX_SEED - count + 1:,}.")
         bare = card.capability.resolve(sized, card.ref, seed, upscaler)
         first = disclosed(bare, draft, self.library.policy(workspace))
+        admit(self.library, self.models, actor, workspace, [first])
         return [first.model_copy(update={"seed": seed + n}) for n in range(count)]
 
     def perform(
@@ -122,10 +125,11 @@ class Studio:
     ) -> Iterator[Made]:
         """Draw Recipes in order; each picture is kept in the library before it is yielded.
 
-        Where the safety check of the workspace refuses some, PictureRefused is raised after the
-        others.
+        Raises LicenceForbids or PromptRefused before anything is drawn. Where the safety check
+        of the workspace refuses some, PictureRefused is raised after the others.
         """
         actor.require(workspace, Role.MAKER)
+        admit(self.library, self.models, actor, workspace, recipes)
         progress = progress or Progress()
         policy = self.library.policy(workspace)
         safety = policy.safety
@@ -230,10 +234,10 @@ class Studio:
         )
         return draft.model_copy(update={"size": grown})
 
-    def _upscaler(self, draft: Draft) -> ModelRef | None:
+    def _upscaler(self, draft: Draft, card: ModelCard) -> ModelRef | None:
         if not draft.task.takes_words:
             return None
-        return self.models.choose(draft.upscaler, Task.UPSCALE).ref
+        return self.models.choose(draft.upscaler or card.capability.upscaler, Task.UPSCALE).ref
 
     def _orders(self, workspace: Workspace, recipes: Sequence[Recipe]) -> list[Order]:
         seen: dict[tuple[RecipeInput, ...], dict[InputRole, Pixels]] = {}

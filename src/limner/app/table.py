@@ -22,8 +22,10 @@ from limner.domain.canonical import digest
 from limner.domain.errors import (
     InvalidRequest,
     InvalidTable,
+    LicenceForbids,
     NotFound,
     PictureRefused,
+    PromptRefused,
     storage_failure,
 )
 from limner.domain.recipe import Draft, Recipe
@@ -114,7 +116,7 @@ def plan(studio: Studio, actor: Actor, workspace: Workspace, rows: Sequence[Row]
             draft = draft.model_copy(update={"seed": seed})
         try:
             recipes = studio.resolve(actor, workspace, draft, row.count)
-        except (InvalidRequest, NotFound) as error:
+        except (InvalidRequest, NotFound, LicenceForbids, PromptRefused) as error:
             faults.append(f"line {row.line}: {error.message}")
             continue
         planned += [Planned(row.line, one, _file_name(row, one, names)) for one in recipes]

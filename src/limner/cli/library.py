@@ -154,13 +154,14 @@ def export(asked: Export) -> None:
 
 def remove(asked: Several) -> None:
     """Remove pictures from the library; files written elsewhere stay."""
-    from limner.domain.workspace import LOCAL_WORKSPACE
+    from limner.app.journal import remove_asset
+    from limner.domain.workspace import LOCAL_ACTOR, LOCAL_WORKSPACE
 
     output = output_of(asked)
     with _opened(asked) as library:
         found = [library.get(LOCAL_WORKSPACE, one).id for one in asked.assets]
         for asset in dict.fromkeys(found):
-            library.remove(LOCAL_WORKSPACE, asset)
+            remove_asset(library, LOCAL_ACTOR, LOCAL_WORKSPACE, asset)
             if asked.json:
                 output.record({"removed": asset})
             else:

@@ -21,6 +21,7 @@ from limner.cli import (
     replay,
     vellum,
     verify,
+    workspace,
 )
 from limner.cli.command import show_examples
 from limner.cli.output import printable, write_error
@@ -140,8 +141,9 @@ def _build() -> typer.Typer:
         ),
     )
     program.callback()(_start)
-    parts = (pictures, imports, verify, replay, lineage, library, keys, models, machine, vellum)
-    for part in parts:
+    making = (pictures, imports, verify, replay, lineage)
+    keeping = (library, workspace, keys, models, machine, vellum)
+    for part in (*making, *keeping):
         part.add_to(program)
     return program
 

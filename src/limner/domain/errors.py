@@ -11,6 +11,8 @@
     │   ├── ModelNotFound
     │   └── AssetNotFound
     ├── AccessDenied
+    │   ├── LicenceForbids      a model whose licence does not allow what the workspace is for
+    │   └── PromptRefused       words that a rule of the workspace does not allow
     ├── ModelUnavailable        known, but its weights are not here and cannot be had
     │   └── PullFailed
     ├── WeightsRejected         bytes that differ from their pinned sha256, or an unsafe format
@@ -103,6 +105,18 @@ class AccessDenied(LimnerError):
 
     code = "access_denied"
     exit_status = 4
+
+
+class LicenceForbids(AccessDenied):
+    """The workspace is commercial, and the licence of a model does not allow that."""
+
+    code = "licence_forbids"
+
+
+class PromptRefused(AccessDenied):
+    """A rule of the workspace does not allow these words."""
+
+    code = "prompt_refused"
 
 
 class ModelUnavailable(LimnerError):

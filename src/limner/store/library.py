@@ -11,6 +11,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from sqlalchemy import (
+    Column,
+    ColumnElement,
     Connection,
     Engine,
     Row,
@@ -160,19 +162,9 @@ class Library:
 
         Raises AssetNotFound, or InvalidRequest if it is no id or begins several.
         """
-        if not _PREFIX.fullmatch(asset):
-            raise InvalidRequest(
-                f"“{asset[:80]}” is not the id of an asset. Give at least the first 6 of its 64 "
-                "digits (0-9, a-f), as a listing of the library shows them."
-            )
+        begins = _begins(assets.c.id, asset)
         with self._read() as connection:
-            # "g" comes after every digit, so this is a range of the index.
-            found = _find(
-                connection,
-                workspace.id,
-                and_(assets.c.id >= asset, assets.c.id < asset + "g"),
-                limit=2,
-            )
+            found = _find(connection, workspace.id, begins, limit=2)
         if len(found) > 1:
             raise InvalidRequest(f"Several assets begin with {asset}. Give more of its digits.")
         if not found:
@@ -307,19 +299,20 @@ class Library:
         self,
         workspace: Workspace,
         *,
-        asset: Sha256 | None = None,
+        asset: str | None = None,
         limit: int = 100,
         before: int | None = None,
     ) -> tuple[Record, ...]:
         """Return lines of the journal, newest first: those on an asset, if one is given.
 
+        The asset may be gone, and is given by its id or the first digits of it, six at least.
         The next page is `before` the number of the last line of this one.
         """
         if not 1 <= limit <= MOST_LISTED:
             raise InvalidRequest(f"limit must be 1 to {MOST_LISTED:,}, not {limit}.")
         query = select(journal).where(journal.c.workspace == workspace.id)
         if asset is not None:
-            query = query.where(journal.c.asset == asset)
+            query = query.where(_begins(journal.c.asset, asset))
         if before is not None:
             query = query.where(journal.c.id < max(0, min(before, _LAST_NUMBER)))
         with self._read() as connection:
@@ -381,6 +374,17 @@ class Library:
     def _write(self) -> Iterator[Connection]:
         with database_at(self._file), self._writing.begin() as connection:
             yield connection
+
+
+def _begins(column: Column[str], asset: str) -> ColumnElement[bool]:
+    """Return the condition that an id begins so; raise InvalidRequest for what begins none."""
+    if not _PREFIX.fullmatch(asset):
+        raise InvalidRequest(
+            f"“{asset[:80]}” is not the id of an asset. Give at least the first 6 of its 64 "
+            "digits (0-9, a-f), as a listing of the library shows them."
+        )
+    # "g" comes after every digit, so this is a range of the index.
+    return and_(column >= asset, column < asset + "g")
 
 
 def _find(
