@@ -114,7 +114,7 @@ def test_what_was_removed_is_still_recognised(desk: Desk) -> None:
     assert "once held" in verdict.summary
 
 
-def test_anothers_file_is_valid_but_not_trusted(desk: Desk, tmp_path: Path) -> None:
+def test_the_file_of_another_maker_is_valid_but_not_trusted(desk: Desk, tmp_path: Path) -> None:
     with fake_desk(Settings(home=tmp_path / "other")) as other:
         (made,) = other.generate("a cat", seed=2)
     verdict = desk.verify(made.file)
