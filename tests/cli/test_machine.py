@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from limner.app import bench, doctor
+from limner.app import bench, bench_watermark, doctor
 from limner.app.bench import Measure
 from limner.app.desk import Desk
 from limner.app.doctor import Finding, State
@@ -69,3 +69,44 @@ def test_bench(limner: Limner, monkeypatch: pytest.MonkeyPatch) -> None:
         {"name": "warm native picture", "value": 1.234, "unit": "s", "note": "median of 5"},
         {"name": "erase", "value": None, "unit": "s", "note": "not here"},
     ]
+
+
+def test_bench_of_drawing_by_name(limner: Limner, monkeypatch: pytest.MonkeyPatch) -> None:
+    measures = [Measure("peak memory", 1, "MB")]
+    monkeypatch.setattr(bench, "run_bench", lambda desk, tell: iter(measures))
+    assert limner("bench", "drawing").lines == limner("bench").lines
+
+
+def test_bench_of_the_watermark(
+    limner: Limner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Path] = []
+
+    def run(folder: Path, tell: Callable[[str], None]) -> Iterator[Measure]:
+        asked.append(folder)
+        yield Measure("pictures", 3, "", "1 had too little to hide in")
+        yield Measure("JPEG 50", 100.0, "%", "2 of 2")
+
+    monkeypatch.setattr(bench_watermark, "run_watermark_bench", run)
+    ran = limner("bench", "watermark", "--pictures", str(tmp_path))
+    assert ran.status == 0
+    assert asked == [tmp_path]
+    assert " ".join(ran.lines[1].split()) == "pictures 3 1 had too little to hide in"
+    assert " ".join(ran.lines[2].split()) == "JPEG 50 100.00 % 2 of 2"
+    records = limner("bench", "watermark", "--pictures", str(tmp_path), "--json").records
+    assert records[1] == {"name": "JPEG 50", "value": 100.0, "unit": "%", "note": "2 of 2"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("bench", "watermark"), "--pictures DIR"),
+        (("bench", "--pictures", "."), "bench watermark"),
+        (("bench", "watermark", "--pictures", "not-here"), "is not a folder"),
+        (("bench", "loudness"), "loudness"),
+    ],
+)
+def test_a_bench_that_cannot_be(limner: Limner, arguments: tuple[str, ...], said: str) -> None:
+    ran = limner(*arguments)
+    assert ran.status == 2
+    assert said in ran.err

@@ -32,7 +32,7 @@ _PER_ACTIVITY = 0.2
 _LARGEST = 6.0
 """In texture the largest change grows by so much with each level of activity, up to this."""
 
-_CALM_AROUND = 9
+_CALM_AROUND = 13
 """Side in grid points of the square whose calmest point decides: beside an edge is not texture."""
 
 _NOISIEST = 255**2 / 10**4.1
