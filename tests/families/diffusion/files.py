@@ -54,18 +54,17 @@ def gguf_header(
     shapes: Shapes, metadata: Mapping[str, str] | None = None, dtype: str = "Q4_K"
 ) -> tuple[bytes, int]:
     """Return a GGUF header, padded, and the bytes that follow it. Vectors are F32, as is usual."""
-    lists = {"tokenizer.ggml.tokens": ["a", "bc"], "tokenizer.ggml.scores": [0.5] * 20}
-    parts = [b"GGUF", struct.pack("<IQQ", 3, len(shapes), len(metadata or {}) + len(lists) + 1)]
+    words = ("a", "bc")
+    parts = [b"GGUF", struct.pack("<IQQ", 3, len(shapes), len(metadata or {}) + 3)]
     for key, value in (metadata or {}).items():
         if "orig_shape" in key:
             sides = [int(one) for one in value.split(",")]
             parts.append(_text(key) + struct.pack(f"<IIQ{len(sides)}i", 9, 5, len(sides), *sides))
         else:
             parts.append(_text(key) + struct.pack("<I", 8) + _text(value))
-    words, scores = lists["tokenizer.ggml.tokens"], lists["tokenizer.ggml.scores"]
     parts.append(_text("tokenizer.ggml.tokens") + struct.pack("<IIQ", 9, 8, len(words)))
-    parts.extend(_text(str(word)) for word in words)
-    parts.append(_text("tokenizer.ggml.scores") + struct.pack("<IIQ20f", 9, 6, 20, *scores))
+    parts.extend(_text(word) for word in words)
+    parts.append(_text("tokenizer.ggml.scores") + struct.pack("<IIQ20f", 9, 6, 20, *[0.5] * 20))
     parts.append(_text("general.file_type") + struct.pack("<II", 4, 15))
     offset = 0
     for name, shape in shapes.items():

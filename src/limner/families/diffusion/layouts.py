@@ -30,14 +30,29 @@ _SAYING = (
 """Entries of the metadata that name the model."""
 
 
+_NAMELESS = frozenset(
+    {
+        "diffusion_pytorch_model",
+        "diffusion_pytorch_model.fp16",
+        "model",
+        "model.fp16",
+        "model_index",
+        "pytorch_lora_weights",
+        "diffusion_pytorch_model.safetensors.index",
+        "model.safetensors.index",
+    }
+)
+"""Names, without their ending, that every repository gives its files."""
+
+
 def recognise_file(path: Path) -> Finding:
     """Return what a file is, from its header alone; never raises for what is in the file."""
     try:
         header = read_header(path)
     except WeightsRejected as error:
         return Finding(Kind.REFUSED, error.message)
-    found = recognise(header, path.stem, path.parent.name)
-    return found if header.missing == 0 else _cut_short(found, header, path)
+    found = recognise(header, *names_of(path))
+    return cut_short(found, header.missing) if header.missing else found
 
 
 def recognise(header: Header, *names: str) -> Finding:
@@ -50,11 +65,22 @@ def recognise(header: Header, *names: str) -> Finding:
     return replace(found, precision=precision_of(header))
 
 
-def _cut_short(found: Finding, header: Header, path: Path) -> Finding:
-    whole = path.stat().st_size + header.missing
+def names_of(path: Path) -> tuple[str, ...]:
+    """Return the names that may say what a file is: its own, or its folders' where that says none.
+
+    A hub cache keeps a repository's name in a folder above.
+    """
+    own = path.stem not in _NAMELESS
+    named = (path.stem,) if own else (path.parent.name, path.parent.parent.name)
+    hub = [part for part in path.parts if part.startswith("models--")]
+    return (*named, *hub)
+
+
+def cut_short(found: Finding, missing: int) -> Finding:
+    """Return a finding that says besides how much of the file is not here."""
     reason = (
-        f"{found.reason} It was not copied whole: {header.missing / 1e6:,.1f} of "
-        f"{whole / 1e6:,.1f} MB are missing. Get it again."
+        f"{found.reason} It was not copied whole: {missing / 1e6:,.1f} MB are missing. Get it "
+        "again."
     )
     return replace(found, kind=Kind.REFUSED, reason=reason)
 
