@@ -17,19 +17,23 @@ from limner.domain.errors import LimnerError
 
 if TYPE_CHECKING:
     from limner.app.desk import Desk
+    from limner.provenance.signing import Signer
 
 __all__ = ["LimnerError", "__version__", "open"]
 
 __version__ = version("limner")
 
 
-def open(home: Path | str | None = None) -> Desk:  # noqa: A001 - read as limner.open()
+def open(  # noqa: A001 - read as limner.open()
+    home: Path | str | None = None, signer: Signer | None = None
+) -> Desk:
     """Open the studio of this machine, its library kept in `home`.
 
-    `home` defaults to `LIMNER_HOME`, else the platform's folder for user data. Raises
+    `home` defaults to `LIMNER_HOME`, else the platform's folder for user data. `signer` signs
+    pictures in place of the keys kept there; see `provenance.signing.CallbackSigner`. Raises
     StorageFailed (or a kind of it) where the library cannot be opened.
     """
     from limner.app.settings import read_settings
     from limner.app.wiring import open_desk
 
-    return open_desk(read_settings(None if home is None else Path(home)))
+    return open_desk(read_settings(None if home is None else Path(home)), signer)

@@ -15,7 +15,9 @@ from limner.domain.errors import InvalidOption, LimnerError
 from limner.domain.recipe import Draft, Recipe
 from limner.engine import machine
 from limner.engine.local import EngineSettings
+from limner.provenance.signing import CallbackSigner
 from tests.fakes import FakeEngine, fake_desk
+from tests.provenance.signed import signer_in
 
 METHODS = {
     "bring": "(self, picture)",
@@ -44,7 +46,7 @@ def bare(function: object) -> str:
 
 def test_the_package_has_these_names() -> None:
     assert limner.__all__ == ["LimnerError", "__version__", "open"]
-    assert bare(limner.open) == "(home=None)"
+    assert bare(limner.open) == "(home=None, signer=None)"
     assert limner.LimnerError is LimnerError
     assert limner.__version__
 
@@ -81,6 +83,23 @@ def test_open_is_a_desk_at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("LIMNER_THREADS", "none")
     with pytest.raises(InvalidOption, match="LIMNER_THREADS"):
         limner.open()
+
+
+def test_open_takes_a_signer_of_ones_own(tmp_path: Path) -> None:
+    keys = signer_in(tmp_path / "elsewhere")
+    asked: list[bytes] = []
+
+    def sign(content: bytes) -> bytes:
+        asked.append(content)
+        return keys.sign(content)
+
+    with limner.open(tmp_path / "home", CallbackSigner(sign, keys.certificates)) as desk:
+        (made,) = desk.generate("a fox", seed=1, steps=1, size="128x128")
+        assert len(asked) == 1
+        assert not (tmp_path / "home" / "keys").exists()
+        verdict = desk.verify(made.file)
+        assert verdict.manifest is not None
+        assert verdict.manifest.issuer == "Test studio"
 
 
 def test_the_engine_gets_its_slice_of_the_settings(
