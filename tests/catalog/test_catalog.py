@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import struct
 import subprocess
 import sys
 import zipfile
@@ -181,6 +182,16 @@ def test_plain_binary_weights_are_not_taken_for_pickles(home: Path, tmp_path: Pa
     (tmp_path / "net.bin").write_bytes(CONTENT)
     card = make_card("net", weight("net.bin", CONTENT))
     assert catalog_of(home, net_bin=card).find(str(tmp_path / "net.bin")) == card
+
+
+@pytest.mark.parametrize("second", [2, 3, 4, 5])
+def test_a_table_as_long_as_a_pickle_begins_is_not_taken_for_one(
+    home: Path, tmp_path: Path, second: int
+) -> None:
+    header = b"{}".ljust(0x80 + 256 * second)
+    (tmp_path / "net.safetensors").write_bytes(struct.pack("<Q", len(header)) + header)
+    with pytest.raises(ModelNotFound):
+        catalog_of(home).find(str(tmp_path / "net.safetensors"))
 
 
 def test_absent_weights_say_how_to_pull_them(home: Path) -> None:

@@ -64,10 +64,11 @@ def _is_pickle(path: Path) -> bool:
     if path.suffix.lower() in _PICKLES:
         return True
     with storage_errors(path), path.open("rb") as stream:
-        head = stream.read(2)
-    if head[:1] == b"\x80" and head[1:] in (b"\x02", b"\x03", b"\x04", b"\x05"):
-        return True
-    return head == b"PK" and _holds_pickle(path)
+        head = stream.read(9)
+    if head[:2] in (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"):
+        # The length of a safetensors header may begin so, too; its table follows it.
+        return head[8:] != b"{"
+    return head[:2] == b"PK" and _holds_pickle(path)
 
 
 def _holds_pickle(path: Path) -> bool:

@@ -1,5 +1,6 @@
 """Weight files of every published layout are recognised from their headers."""
 
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -409,3 +410,12 @@ def test_gguf_text_encoders(tmp_path: Path) -> None:
     assert (found.kind, found.parts, found.precision) == (Kind.TEXT_ENCODER, ("T5-XXL",), "Q8_0")
     shapes = {"blk.0.attn_q.weight": (4096, 2560), "token_embd.weight": (151_936, 2560)}
     assert recognise_file(save_gguf(tmp_path / "q.gguf", shapes)).parts == ("Qwen3 4B",)
+
+
+@pytest.mark.parametrize("second", [2, 3, 4, 5])
+def test_a_table_as_long_as_a_pickle_begins_is_read(tmp_path: Path, second: int) -> None:
+    text = b'{"clip_l":{"dtype":"F32","shape":[0,768],"data_offsets":[0,0]}}'
+    table = text.ljust(0x80 + 256 * second)
+    path = tmp_path / "net.safetensors"
+    path.write_bytes(struct.pack("<Q", len(table)) + table)
+    assert recognise_file(path).kind is not Kind.REFUSED

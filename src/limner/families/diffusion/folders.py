@@ -18,8 +18,8 @@ from limner.families.diffusion.tensors import Header, Tensor
 INDEX = "model_index.json"
 """The file that makes a folder a diffusers folder."""
 
-SHARDS = ".safetensors.index.json"
-"""What the name of a list of shards ends with."""
+SHARDS = re.compile(r".+\.safetensors\.index(\.\w+)?\.json")
+"""The name of a list of shards; a variant as `fp16` stands before the ending."""
 
 _LONGEST = 20_000_000
 """Bytes of a description. A list of shards has a line for each tensor."""
@@ -142,13 +142,13 @@ def _component(folder: Path, name: str, class_name: str) -> Component:
 def _weights(folder: Path) -> tuple[Path, ...]:
     """Return the files of a part: those without a variant in their name before `.fp16.` ones."""
     found = sorted(_entries(folder), key=lambda path: (path.name.count("."), path.name))
-    index = next((path for path in found if path.name.endswith(SHARDS)), None)
+    index = next((path for path in found if SHARDS.fullmatch(path.name)), None)
     lone = [
         path
         for path in found
         if path.suffix == ".safetensors" and not re.search(r"-\d{5}-of-\d{5}", path.name)
     ]
-    if lone and (index is None or lone[0].name.count(".") < index.name.count(".") - 1):
+    if lone and (index is None or lone[0].name.count(".") + 2 <= index.name.count(".")):
         return (lone[0],)
     return _shards(index) if index else ()
 

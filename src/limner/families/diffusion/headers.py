@@ -48,11 +48,13 @@ def read_header(path: Path) -> Header:
 
 
 def _read(file: BinaryIO, size: int, path: Path) -> Header:
-    first = file.read(8)
+    head = file.read(9)
+    first = head[:8]
+    file.seek(len(first))
     if first[:4] == MAGIC:
         file.seek(0)
         return read_gguf(file, size, path.name)
-    if path.suffix.lower() in PICKLED or _looks_pickled(first):
+    if path.suffix.lower() in PICKLED or _looks_pickled(head):
         raise WeightsRejected(
             f"{path.name} is a pickled file: opening it can run any program on this machine, so "
             "Limner never does. Get the same model as .safetensors."
@@ -67,11 +69,14 @@ def _read(file: BinaryIO, size: int, path: Path) -> Header:
     return _read_safetensors(file, size, path.name, int.from_bytes(first, "little"))
 
 
-def _looks_pickled(first: bytes) -> bool:
-    """Whether a file begins as pickles do, bare (protocol 2 to 5) or in torch's archive."""
-    return first[:4] == b"PK\x03\x04" or (
-        first[:1] == b"\x80" and first[1:2] in b"\x02\x03\x04\x05"
-    )
+def _looks_pickled(head: bytes) -> bool:
+    """Whether a file begins as pickles do, bare (protocol 2 to 5) or in torch's archive.
+
+    The length of a safetensors header may begin with the same bytes; then a table follows it.
+    """
+    if head[:2] in (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"):
+        return head[8:] != b"{"
+    return head[:4] == b"PK\x03\x04"
 
 
 def _read_safetensors(file: BinaryIO, size: int, name: str, length: int) -> Header:
