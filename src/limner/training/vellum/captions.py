@@ -37,8 +37,8 @@ class Chances:
     ground: float = 0.1
     no_words: float = 0.1
     no_style: float = 0.08
-    less_common: float = 0.35
-    two: float = 0.1
+    less_common: float = 0.5
+    two: float = 0.15
     several: float = 0.06
 
 
