@@ -29,7 +29,7 @@ from limner.domain.event import Loading, Notice, Step
 from limner.domain.recipe import InputRole, ModelRef, Recipe, Size, Task
 from limner.domain.workspace import LOCAL_ACTOR, LOCAL_WORKSPACE
 from limner.engine.engine import Drawn, Resident
-from limner.families.family import LoadedModel, Order, Pixels, Placement, Watch
+from limner.families.family import Hash, LoadedModel, Order, Pixels, Placement, Watch
 from limner.families.raster import pixel_digest
 from limner.store.library import Library
 
@@ -131,7 +131,7 @@ class FakeFamily:
     def cards(self) -> tuple[ModelCard, ...]:
         return (PAINTER, UPSCALER, ERASER, CUTTER, JUDGE, ABSENT)
 
-    def recognise(self, path: Path) -> ModelCard | None:
+    def recognise(self, path: Path, _: Hash) -> ModelCard | None:
         return None
 
     def load(self, installed: Installed, placement: Placement) -> LoadedModel:

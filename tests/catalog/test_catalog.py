@@ -354,7 +354,7 @@ def test_weights_that_cannot_be_read_say_so(home: Path, monkeypatch: pytest.Monk
     def refuse(*_: object) -> None:
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr("limner.catalog.disk.hashlib.file_digest", refuse)
+    monkeypatch.setattr("limner.families.checkpoint.hashlib.file_digest", refuse)
     with pytest.raises(StorageFailed, match=f"{path} could not be used: Input/output error"):
         catalog_of(home, CARD).locate(CARD)
 

@@ -30,7 +30,7 @@ from limner.domain.card import (
 from limner.domain.errors import LimnerError
 from limner.domain.event import CancelToken, Happening, Notice, Pulling
 from limner.domain.recipe import Task
-from limner.families.family import LoadedModel, Placement
+from limner.families.family import Hash, LoadedModel, Placement
 
 
 def some_bytes(count: int, salt: str = "weights") -> bytes:
@@ -83,7 +83,7 @@ class Brush:
     def cards(self) -> tuple[ModelCard, ...]:
         return self.known
 
-    def recognise(self, path: Path) -> ModelCard | None:
+    def recognise(self, path: Path, _: Hash) -> ModelCard | None:
         return self.recognised.get(path.name)
 
     def load(self, installed: Installed, placement: Placement) -> LoadedModel:

@@ -147,7 +147,7 @@ class StandInFamily:
     def cards(self) -> tuple[ModelCard, ...]:
         return ()
 
-    def recognise(self, path: object) -> ModelCard | None:
+    def recognise(self, path: object, _: object) -> ModelCard | None:
         return None
 
     def load(self, installed: Installed, placement: Placement) -> LoadedModel | Judge:

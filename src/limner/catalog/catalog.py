@@ -95,11 +95,13 @@ class Catalog:
         return tuple(self._shelf.examine(card, file) for file in card.files)
 
     def locate(self, card: ModelCard) -> Installed:
-        """Return where a model's files lie, each verified by its sha256, every time.
+        """Return where a model's files lie, each verified by its sha256.
+
+        Small files are read every time, large ones when they have changed.
 
         Raises ModelUnavailable when one is absent and WeightsRejected when its bytes differ.
         """
-        return _installed(card, self.verify(card))
+        return _installed(card, tuple(self._shelf.look(card, file) for file in card.files))
 
     def pull(
         self,
@@ -152,13 +154,13 @@ class Catalog:
             self._drop(source, _busy(source.package))
 
     def _find_at(self, path: Path) -> ModelCard:
-        card = recognise(path, self.families.values())
+        card = recognise(path, self.families.values(), self._shelf.digests.of)
         folder = path if path.is_dir() else path.parent
         paths = {file.name: inside(folder, file.name) for file in card.files}
         if path.is_file() and len(paths) == 1:
             paths = dict.fromkeys(paths, path)
         for file in card.files:
-            verdict = examine(file, [paths[file.name]])
+            verdict = examine(file, [paths[file.name]], self._shelf.digests.of)
             if verdict.state is FileState.MISSING:
                 raise ModelUnavailable(f"{paths[file.name]} is missing; {card.title} needs it.")
             if verdict.state is FileState.DIFFERS:

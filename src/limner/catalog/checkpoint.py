@@ -7,14 +7,14 @@ from pathlib import Path
 from limner.catalog.disk import storage_errors
 from limner.domain.card import ModelCard
 from limner.domain.errors import ModelNotFound, WeightsRejected
-from limner.families.family import Family
+from limner.families.family import Family, Hash
 
 _PICKLES = frozenset({".ckpt", ".pt", ".pth", ".pkl", ".pickle", ".joblib", ".dill", ".t7"})
 _LOOK_AT = 1_000
 """The most files of a folder that are looked at for pickles."""
 
 
-def recognise(path: Path, families: Iterable[Family]) -> ModelCard:
+def recognise(path: Path, families: Iterable[Family], sha256_of: Hash) -> ModelCard:
     """Return the card of the checkpoint at `path`, a file or a folder.
 
     Raises WeightsRejected for a pickle, whatever its name, and ModelNotFound when no family
@@ -24,7 +24,7 @@ def recognise(path: Path, families: Iterable[Family]) -> ModelCard:
     if path.is_file() and _is_pickle(path):
         raise _never(path)
     for family in families:
-        card = family.recognise(path)
+        card = family.recognise(path, sha256_of)
         if card is not None:
             _check_files(card)
             return card

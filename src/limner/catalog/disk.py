@@ -1,15 +1,16 @@
 """The disk under the catalog: hashing, locks between processes, and what goes wrong."""
 
 import errno
-import hashlib
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from limner.domain.errors import StorageFull, WeightsRejected, storage_failure
+from limner.families import checkpoint
 
 if sys.platform == "win32":
     import msvcrt
@@ -45,8 +46,18 @@ def full(place: Path, needed: int | None = None) -> StorageFull:
 
 def sha256_of(path: Path) -> str:
     """Return the sha256 of a file's bytes as 64 hex digits."""
-    with storage_errors(path), path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    with storage_errors(path):
+        return checkpoint.sha256_of(path)
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Replace a file at once, or leave it as it was; raises OSError."""
+    part = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}")
+    try:
+        part.write_bytes(content)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def sync_folder(folder: Path) -> None:

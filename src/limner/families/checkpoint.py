@@ -1,7 +1,7 @@
 """What a checkpoint file holds, told from its headers, and its digest."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -28,11 +28,16 @@ class OnnxGraph:
     outputs: tuple[str, ...]
 
 
-def local_file(path: Path) -> WeightFile:
-    """Describe a file on this machine as a weight without any source."""
+def sha256_of(path: Path) -> str:
+    """Return the sha256 of a file's bytes as 64 hexadecimal digits."""
     with path.open("rb") as opened:
-        sha256 = hashlib.file_digest(opened, "sha256").hexdigest()
-    return WeightFile(name=path.name, sha256=sha256, bytes=path.stat().st_size, sources=())
+        return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def local_file(path: Path, sha256: Callable[[Path], str]) -> WeightFile:
+    """Describe a file on this machine as a weight without any source."""
+    size = path.stat().st_size
+    return WeightFile(name=path.name, sha256=sha256(path), bytes=size, sources=())
 
 
 def card_of(files: Sequence[WeightFile], known: Sequence[ModelCard]) -> ModelCard:

@@ -18,6 +18,9 @@ from limner.domain.card import Installed, ModelCard
 from limner.domain.event import CancelToken, Happening
 from limner.domain.recipe import InputRole, Recipe
 
+Hash = Callable[[Path], str]
+"""Returns the sha256 of a file as 64 hexadecimal digits; what did not change is not read twice."""
+
 Pixels = npt.NDArray[np.uint8]
 """A picture: height × width × 4, straight (not premultiplied) RGBA, 8 bits, sRGB."""
 
@@ -98,8 +101,11 @@ class Family(Protocol):
     def cards(self) -> tuple[ModelCard, ...]:
         """The cards of the models of this family that Limner knows by name."""
 
-    def recognise(self, path: Path) -> ModelCard | None:
-        """Return the card of a checkpoint of this family from its headers alone, or None."""
+    def recognise(self, path: Path, sha256_of: Hash, /) -> ModelCard | None:
+        """Return the card of a checkpoint of this family, or None; no runtime is loaded.
+
+        What it is is read from headers alone; only then are its files hashed.
+        """
 
     def load(self, installed: Installed, placement: Placement) -> LoadedModel | Judge:
         """Load verified weights into memory: to draw, or to judge where the card says so."""

@@ -11,6 +11,7 @@ from limner.domain.errors import Cancelled, InvalidRequest, WeightsRejected
 from limner.domain.event import Step
 from limner.domain.recipe import InputRole, Recipe, Size, Task
 from limner.families import raster
+from limner.families.checkpoint import sha256_of
 from limner.families.crisp import FAMILY, upscaler
 from limner.families.crisp.facts import NETWORK, WEIGHTS
 from limner.families.crisp.upscaler import CrispUpscaler
@@ -97,9 +98,9 @@ def test_a_broken_file_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_export_is_recognised(tmp_path: Path) -> None:
-    found = FAMILY.recognise(WEIGHTS)
+    found = FAMILY.recognise(WEIGHTS, sha256_of)
     assert found is not None
     assert found.weights_digest == FAMILY.cards()[0].weights_digest
-    assert FAMILY.recognise(tmp_path) is None
+    assert FAMILY.recognise(tmp_path, sha256_of) is None
     (tmp_path / "facts.json").write_text("{}")
-    assert FAMILY.recognise(tmp_path) is None
+    assert FAMILY.recognise(tmp_path, sha256_of) is None

@@ -11,6 +11,7 @@ from limner.domain.card import Installed
 from limner.domain.errors import Cancelled, InvalidImage, InvalidRequest, WeightsRejected
 from limner.domain.event import Step
 from limner.domain.recipe import Task
+from limner.families.checkpoint import sha256_of
 from limner.families.family import LoadedModel, Pixels, Placement
 from limner.families.migan import FAMILY
 from limner.families.migan.holes import Box, boxes, continue_into
@@ -171,10 +172,10 @@ def test_colours_are_continued_ring_by_ring() -> None:
 
 
 def test_the_shape_of_the_network_is_recognised(tmp_path: Path) -> None:
-    card = FAMILY.recognise(write_stand_in(tmp_path / "mine.onnx"))
+    card = FAMILY.recognise(write_stand_in(tmp_path / "mine.onnx"), sha256_of)
     assert card is not None
     assert (card.name, card.family, card.licence.spdx) == ("mine", "migan", "NOASSERTION")
-    assert FAMILY.recognise(write_stand_in(tmp_path / "other.onnx", "elsewhere")) is None
+    assert FAMILY.recognise(write_stand_in(tmp_path / "other.onnx", "elsewhere"), sha256_of) is None
 
 
 @pytest.mark.parametrize(
@@ -192,14 +193,14 @@ def test_the_shape_of_the_network_is_recognised(tmp_path: Path) -> None:
 def test_other_files_are_not_recognised_or_loaded(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "odd.onnx"
     path.write_bytes(content)
-    assert FAMILY.recognise(path) is None
+    assert FAMILY.recognise(path, sha256_of) is None
     with pytest.raises(WeightsRejected):
         FAMILY.load(Installed(CARD, {path.name: path}), Placement(1))
 
 
 def test_missing_files_are_not_recognised(tmp_path: Path) -> None:
-    assert FAMILY.recognise(tmp_path) is None
-    assert FAMILY.recognise(tmp_path / "missing.onnx") is None
+    assert FAMILY.recognise(tmp_path, sha256_of) is None
+    assert FAMILY.recognise(tmp_path / "missing.onnx", sha256_of) is None
 
 
 def test_the_real_network_continues_a_ground_over_an_object(real: LoadedModel) -> None:
@@ -225,6 +226,6 @@ def test_the_real_network_gives_the_same_bytes_again(real: LoadedModel) -> None:
 
 def test_the_real_network_is_recognised() -> None:
     (path,) = files_of(CARD).values()
-    card = FAMILY.recognise(path)
+    card = FAMILY.recognise(path, sha256_of)
     assert card is not None
     assert card.ref == CARD.ref

@@ -8,6 +8,7 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from limner.domain.card import Installed
 from limner.domain.errors import WeightsRejected
+from limner.families.checkpoint import sha256_of
 from limner.families.family import Judge, LoadedModel, Pixels, Placement
 from limner.families.opennsfw import FAMILY
 from tests.families.pictures import files_of, photo, sticker, subject
@@ -95,18 +96,18 @@ def test_judging_changes_nothing(judge: Judge) -> None:
 
 def test_only_this_network_is_recognised(tmp_path: Path) -> None:
     (path,) = files_of(CARD).values()
-    found = FAMILY.recognise(path)
+    found = FAMILY.recognise(path, sha256_of)
     assert found is not None
     assert found.ref == CARD.ref
     changed = bytearray(path.read_bytes())
     changed[5_000_000] ^= 1
     (tmp_path / "own.onnx").write_bytes(changed)
-    own = FAMILY.recognise(tmp_path / "own.onnx")
+    own = FAMILY.recognise(tmp_path / "own.onnx", sha256_of)
     assert own is not None
     assert (own.name, own.licence.commercial, own.capability.judges) == ("own", False, True)
     (tmp_path / "cut.onnx").write_bytes(changed[:-100])
-    assert FAMILY.recognise(tmp_path / "cut.onnx") is None
-    assert FAMILY.recognise(tmp_path / "missing.onnx") is None
+    assert FAMILY.recognise(tmp_path / "cut.onnx", sha256_of) is None
+    assert FAMILY.recognise(tmp_path / "missing.onnx", sha256_of) is None
 
 
 def test_a_file_that_is_no_network_is_refused(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from limner.domain.errors import Cancelled, InvalidRequest, WeightsRejected
 from limner.domain.event import Step
 from limner.domain.recipe import Size, Task
 from limner.families import raster
+from limner.families.checkpoint import sha256_of
 from limner.families.family import LoadedModel, Pixels, Placement
 from limner.families.realesrgan import FAMILY
 from limner.families.realesrgan.architecture import read_architecture
@@ -194,7 +195,7 @@ def copy_to(folder: Path, stem: str) -> Path:
 def test_a_known_network_is_recognised_by_its_bytes(tmp_path: Path) -> None:
     path = copy_to(tmp_path, "mine")
     for given in (path, path.with_suffix(".param")):
-        card = FAMILY.recognise(given)
+        card = FAMILY.recognise(given, sha256_of)
         assert card is not None
         assert card.name == "realesr-fast"
         assert [file.name for file in card.files] == ["mine.param", "mine.bin"]
@@ -205,7 +206,7 @@ def test_a_network_of_ones_own_is_recognised_by_its_shape(tmp_path: Path) -> Non
     changed = bytearray(path.read_bytes())
     changed[5_000] ^= 1
     path.write_bytes(changed)
-    card = FAMILY.recognise(path)
+    card = FAMILY.recognise(path, sha256_of)
     assert card is not None
     assert card.name == "mine"
     assert card.licence.spdx == "NOASSERTION"
@@ -229,7 +230,7 @@ def test_a_network_of_ones_own_is_recognised_by_its_shape(tmp_path: Path) -> Non
 def test_other_descriptions_are_not_recognised(tmp_path: Path, text: str) -> None:
     path = copy_to(tmp_path, "other")
     path.with_suffix(".param").write_text(text)
-    assert FAMILY.recognise(path) is None
+    assert FAMILY.recognise(path, sha256_of) is None
     with pytest.raises(WeightsRejected):
         FAMILY.load(
             Installed(FAST, {"a.param": path.with_suffix(".param"), "a.bin": path}), Placement(1)
@@ -239,10 +240,10 @@ def test_other_descriptions_are_not_recognised(tmp_path: Path, text: str) -> Non
 def test_other_files_are_not_recognised(tmp_path: Path) -> None:
     (tmp_path / "x.param").write_bytes(b"\xff\xfe" * 100)
     (tmp_path / "x.bin").write_bytes(b"")
-    assert FAMILY.recognise(tmp_path / "x.bin") is None
-    assert FAMILY.recognise(tmp_path / "missing.bin") is None
-    assert FAMILY.recognise(tmp_path) is None
-    assert FAMILY.recognise(tmp_path / "x.onnx") is None
+    assert FAMILY.recognise(tmp_path / "x.bin", sha256_of) is None
+    assert FAMILY.recognise(tmp_path / "missing.bin", sha256_of) is None
+    assert FAMILY.recognise(tmp_path, sha256_of) is None
+    assert FAMILY.recognise(tmp_path / "x.onnx", sha256_of) is None
 
 
 def test_a_cut_off_file_is_rejected(tmp_path: Path) -> None:

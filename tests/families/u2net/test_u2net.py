@@ -10,6 +10,7 @@ from limner.domain.card import Installed, ModelCard
 from limner.domain.errors import Cancelled, InvalidImage, InvalidRequest
 from limner.domain.event import Step
 from limner.domain.recipe import Task
+from limner.families.checkpoint import sha256_of
 from limner.families.family import LoadedModel, Pixels, Placement
 from limner.families.u2net import FAMILY
 from limner.families.u2net.matte import cut
@@ -174,18 +175,18 @@ def test_a_large_cut_stops_between_bands() -> None:
 
 def test_only_such_networks_are_recognised(tmp_path: Path) -> None:
     (path,) = files_of(SMALL).values()
-    card = FAMILY.recognise(path)
+    card = FAMILY.recognise(path, sha256_of)
     assert card is not None
     assert card.ref == SMALL.ref
     changed = bytearray(path.read_bytes())
     changed[2_000_000] ^= 1
     (tmp_path / "own.onnx").write_bytes(changed)
-    own = FAMILY.recognise(tmp_path / "own.onnx")
+    own = FAMILY.recognise(tmp_path / "own.onnx", sha256_of)
     assert own is not None
     assert own.name == "own"
     (tmp_path / "cut.onnx").write_bytes(changed[:-100])
-    assert FAMILY.recognise(tmp_path / "cut.onnx") is None
-    assert FAMILY.recognise(tmp_path / "missing.onnx") is None
+    assert FAMILY.recognise(tmp_path / "cut.onnx", sha256_of) is None
+    assert FAMILY.recognise(tmp_path / "missing.onnx", sha256_of) is None
 
 
 @pytest.mark.parametrize("card", [PRUNED, FULL], ids=lambda card: card.name)

@@ -10,6 +10,7 @@ from limner.catalog.catalog import Catalog
 from limner.domain.card import Installed, ModelCard
 from limner.domain.errors import LimnerError, ModelUnavailable, WeightsRejected
 from limner.domain.recipe import Task
+from limner.families.checkpoint import sha256_of
 from limner.families.family import Placement, discover
 from limner.families.vellum import FAMILY, family
 from limner.families.vellum.facts import DENOISER, ENCODER, FACTS, TOKENIZER, WEIGHTS
@@ -101,7 +102,7 @@ def test_weights_that_are_gone_are_said(tmp_path: Path, copy: Path) -> None:
 def test_facts_that_are_none_are_no_model(copy: Path, change: dict[str, object]) -> None:
     facts = json.loads((copy / FACTS).read_text())
     (copy / FACTS).write_text(json.dumps({**facts, **change}))
-    assert FAMILY.recognise(copy) is None
+    assert FAMILY.recognise(copy, sha256_of) is None
 
 
 @pytest.mark.parametrize(
@@ -109,26 +110,26 @@ def test_facts_that_are_none_are_no_model(copy: Path, change: dict[str, object])
 )
 def test_texts_that_are_no_facts_are_no_model(copy: Path, text: str) -> None:
     (copy / FACTS).write_text(text)
-    assert FAMILY.recognise(copy) is None
+    assert FAMILY.recognise(copy, sha256_of) is None
 
 
 def test_other_places_are_no_model(tmp_path: Path) -> None:
-    assert FAMILY.recognise(tmp_path) is None
-    assert FAMILY.recognise(tmp_path / "none") is None
-    assert FAMILY.recognise(WEIGHTS / DENOISER) is None
+    assert FAMILY.recognise(tmp_path, sha256_of) is None
+    assert FAMILY.recognise(tmp_path / "none", sha256_of) is None
+    assert FAMILY.recognise(WEIGHTS / DENOISER, sha256_of) is None
     (tmp_path / FACTS).mkdir()
-    assert FAMILY.recognise(tmp_path) is None
+    assert FAMILY.recognise(tmp_path, sha256_of) is None
 
 
 def test_a_folder_of_any_name_gives_a_card_that_can_be_written(
     tmp_path: Path, copy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     odd = copy.rename(tmp_path / "fox \udcff")
-    card = FAMILY.recognise(odd)
+    card = FAMILY.recognise(odd, sha256_of)
     assert card is not None
     assert card.name == "fox ?"
     monkeypatch.chdir(odd)
-    here = FAMILY.recognise(Path())
+    here = FAMILY.recognise(Path(), sha256_of)
     assert here is not None
     assert here.name == "fox ?"
 

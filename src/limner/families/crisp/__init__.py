@@ -8,7 +8,7 @@ from limner.domain.card import Installed, Licence, ModelCard, PackagedSource, We
 from limner.domain.errors import ModelUnavailable
 from limner.domain.recipe import InputRole, Task
 from limner.families.crisp.facts import NETWORK, WEIGHTS, Facts, read_facts
-from limner.families.family import LoadedModel, Placement
+from limner.families.family import Hash, LoadedModel, Placement
 
 SCALE = 4
 
@@ -22,7 +22,7 @@ class Crisp:
         """The network inside the package."""
         return (_packaged_card(),)
 
-    def recognise(self, path: Path) -> ModelCard | None:
+    def recognise(self, path: Path, _sha256_of: Hash) -> ModelCard | None:
         """Return the card of a folder that holds an export of this upscaler, or None."""
         try:
             facts = read_facts(path)

@@ -13,7 +13,7 @@ from limner.domain.card import (
 )
 from limner.domain.recipe import InputRole, Task
 from limner.families.checkpoint import card_of, local_file, read_onnx_graph
-from limner.families.family import LoadedModel, Placement
+from limner.families.family import Hash, LoadedModel, Placement
 
 _CARD = ModelCard(
     name="migan",
@@ -65,12 +65,12 @@ class MiGan:
         """Return the one published network."""
         return (_CARD,)
 
-    def recognise(self, path: Path) -> ModelCard | None:
+    def recognise(self, path: Path, sha256_of: Hash) -> ModelCard | None:
         """Return the card of an ONNX file that turns `image` and `mask` into `result`."""
         graph = read_onnx_graph(path)
         if graph is None or (graph.inputs, graph.outputs) != (("image", "mask"), ("result",)):
             return None
-        return card_of((local_file(path),), (_CARD,))
+        return card_of((local_file(path, sha256_of),), (_CARD,))
 
     def load(self, installed: Installed, placement: Placement) -> LoadedModel:
         """Load a network; raises WeightsRejected if it is none."""

@@ -5,7 +5,7 @@ from pathlib import Path
 from limner.domain.capability import Capability
 from limner.domain.card import Installed, Licence, ModelCard, WeightFile, WheelSource
 from limner.families.checkpoint import card_of, local_file, read_onnx_graph
-from limner.families.family import Judge, Placement
+from limner.families.family import Hash, Judge, Placement
 
 _CARD = ModelCard(
     name="open-nsfw",
@@ -48,12 +48,12 @@ class OpenNsfw:
         """Return the one published network."""
         return (_CARD,)
 
-    def recognise(self, path: Path) -> ModelCard | None:
+    def recognise(self, path: Path, sha256_of: Hash) -> ModelCard | None:
         """Return the card of an ONNX file that turns `input:0` into `outputs`."""
         graph = read_onnx_graph(path)
         if graph is None or (graph.inputs, graph.outputs) != (("input:0",), ("outputs",)):
             return None
-        return card_of((local_file(path),), (_CARD,))
+        return card_of((local_file(path, sha256_of),), (_CARD,))
 
     def load(self, installed: Installed, placement: Placement) -> Judge:
         """Load the network; raises WeightsRejected if it is none."""

@@ -15,7 +15,7 @@ from limner.domain.card import (
 from limner.domain.errors import WeightsRejected
 from limner.domain.recipe import InputRole, Task
 from limner.families.checkpoint import card_of, local_file
-from limner.families.family import LoadedModel, Placement
+from limner.families.family import Hash, LoadedModel, Placement
 from limner.families.realesrgan.architecture import read_architecture
 
 _SCALE = 4
@@ -141,7 +141,7 @@ class RealEsrgan:
         """Return the fast, the general and the anime network."""
         return _CARDS
 
-    def recognise(self, path: Path) -> ModelCard | None:
+    def recognise(self, path: Path, sha256_of: Hash) -> ModelCard | None:
         """Return the card of a `.param` and `.bin` pair, given either, that enlarges by 4."""
         architecture, weights = path.with_suffix(".param"), path.with_suffix(".bin")
         if path not in (architecture, weights) or not weights.is_file():
@@ -149,7 +149,9 @@ class RealEsrgan:
         found = read_architecture(architecture)
         if found is None or found.scale != _SCALE:
             return None
-        return card_of((local_file(architecture), local_file(weights)), _CARDS)
+        return card_of(
+            (local_file(architecture, sha256_of), local_file(weights, sha256_of)), _CARDS
+        )
 
     def load(self, installed: Installed, placement: Placement) -> LoadedModel:
         """Load a network; raises WeightsRejected if it is none that enlarges by 4."""

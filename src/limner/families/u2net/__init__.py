@@ -14,7 +14,7 @@ from limner.domain.card import (
 )
 from limner.domain.recipe import InputRole, Task
 from limner.families.checkpoint import card_of, local_file, read_onnx_graph
-from limner.families.family import LoadedModel, Placement
+from limner.families.family import Hash, LoadedModel, Placement
 
 _OUTPUTS = 7
 _CAPABILITY = Capability(
@@ -101,12 +101,12 @@ class U2Net:
         """Return the small network, the pruned and the full one."""
         return _CARDS
 
-    def recognise(self, path: Path) -> ModelCard | None:
+    def recognise(self, path: Path, sha256_of: Hash) -> ModelCard | None:
         """Return the card of an ONNX file with one input and the seven maps of U²-Net."""
         graph = read_onnx_graph(path)
         if graph is None or graph.inputs != ("input.1",) or len(graph.outputs) != _OUTPUTS:
             return None
-        return card_of((local_file(path),), _CARDS)
+        return card_of((local_file(path, sha256_of),), _CARDS)
 
     def load(self, installed: Installed, placement: Placement) -> LoadedModel:
         """Load a network; raises WeightsRejected if it is none."""

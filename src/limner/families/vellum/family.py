@@ -14,7 +14,7 @@ from limner.domain.card import (
 )
 from limner.domain.errors import ModelUnavailable
 from limner.domain.recipe import InputRole, Size, Task
-from limner.families.family import LoadedModel, Placement
+from limner.families.family import Hash, LoadedModel, Placement
 from limner.families.vellum.facts import WEIGHTS, Facts, read_facts
 
 SAMPLERS = ("euler", "heun")
@@ -29,7 +29,7 @@ class VellumFamily:
         """The model inside the package."""
         return (_packaged_card(),)
 
-    def recognise(self, path: Path) -> ModelCard | None:
+    def recognise(self, path: Path, _sha256_of: Hash) -> ModelCard | None:
         """Return the card of a folder that holds an export of Vellum, or None."""
         try:
             facts = read_facts(path)

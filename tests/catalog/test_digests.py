@@ -1,0 +1,95 @@
+"""Digests of large files are read once, and again when the file changes."""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from limner.catalog import digests
+from limner.catalog.digests import Digests
+from limner.domain.errors import StorageFailed
+
+
+@pytest.fixture
+def read(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Which files were read whole; anything above ten bytes counts as large."""
+    seen: list[Path] = []
+
+    def sha256_of(path: Path) -> str:
+        seen.append(path)
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+
+    monkeypatch.setattr(digests, "sha256_of", sha256_of)
+    monkeypatch.setattr(digests, "SMALL", 10)
+    return seen
+
+
+def test_a_large_file_is_read_once(tmp_path: Path, read: list[Path]) -> None:
+    path, kept = tmp_path / "a.safetensors", tmp_path / "models" / "digests.json"
+    path.write_bytes(b"x" * 100)
+    whole = hashlib.sha256(b"x" * 100).hexdigest()
+    first = Digests(kept)
+    assert [first.of(path), first.of(path), Digests(kept).of(path)] == [whole] * 3
+    assert read == [path]
+
+
+def test_a_changed_file_is_read_again(tmp_path: Path, read: list[Path]) -> None:
+    path, known = tmp_path / "a.safetensors", Digests(tmp_path / "digests.json")
+    path.write_bytes(b"x" * 100)
+    before = known.of(path)
+    status = path.stat()
+    path.write_bytes(b"y" * 100)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns + 1))
+    assert known.of(path) != before
+    other = tmp_path / "b"
+    other.write_bytes(b"z" * 100)
+    os.utime(other, ns=(status.st_atime_ns, status.st_mtime_ns + 1))
+    other.replace(path)
+    assert known.of(path) == hashlib.sha256(b"z" * 100).hexdigest()
+    assert len(read) == 3
+
+
+def test_a_small_file_is_read_every_time(tmp_path: Path, read: list[Path]) -> None:
+    path = tmp_path / "small"
+    path.write_bytes(b"x" * 10)
+    known = Digests(tmp_path / "digests.json")
+    assert known.of(path) == known.of(path)
+    assert len(read) == 2
+    assert not known.kept.exists()
+
+
+@pytest.mark.parametrize("text", ["", "[]", "[" * 100_000, '{"%s": [1, 2]}', '{"%s": 1}'])
+def test_a_damaged_record_is_no_record(tmp_path: Path, read: list[Path], text: str) -> None:
+    path, kept = tmp_path / "a", tmp_path / "digests.json"
+    path.write_bytes(b"x" * 100)
+    kept.write_text(text.replace("%s", str(path)))
+    assert Digests(kept).of(path) == hashlib.sha256(b"x" * 100).hexdigest()
+    assert Digests(kept).of(path)
+    assert len(read) == 1
+
+
+def test_two_processes_keep_what_both_learned(tmp_path: Path, read: list[Path]) -> None:
+    paths = [tmp_path / "a", tmp_path / "b"]
+    for path in paths:
+        path.write_bytes(path.name.encode() * 100)
+    one, two = Digests(tmp_path / "digests.json"), Digests(tmp_path / "digests.json")
+    one.of(paths[0])
+    two.of(paths[1])
+    one.of(paths[1])
+    assert set(json.loads((tmp_path / "digests.json").read_text())) == {str(p) for p in paths}
+
+
+def test_a_home_that_cannot_be_written_is_no_obstacle(tmp_path: Path, read: list[Path]) -> None:
+    path, file = tmp_path / "a", tmp_path / "file"
+    path.write_bytes(b"x" * 100)
+    file.write_bytes(b"")
+    known = Digests(file / "digests.json")
+    assert known.of(path) == known.of(path)
+    assert len(read) == 1
+
+
+def test_a_missing_file_is_told(tmp_path: Path) -> None:
+    with pytest.raises(StorageFailed):
+        Digests(tmp_path / "digests.json").of(tmp_path / "none")
