@@ -13,14 +13,14 @@ from limner.domain.recipe import (
     Size,
     Task,
 )
-from limner.provenance.foreign.a1111 import read_a1111
-from limner.provenance.infotext import infotext
-from limner.provenance.samplers import (
+from limner.domain.sampling import (
     common_sampler,
     common_schedule,
     read_sampler,
     read_schedule,
 )
+from limner.provenance.foreign.a1111 import read_a1111
+from limner.provenance.infotext import infotext
 from tests.domain.strategies import RECIPES
 
 RECIPE = Recipe(

@@ -4,7 +4,7 @@ import json
 from importlib.metadata import version
 
 from limner.domain.recipe import InputRole, Recipe
-from limner.provenance.samplers import common_sampler, common_schedule
+from limner.domain.sampling import common_sampler, common_schedule
 
 
 def infotext(recipe: Recipe) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from limner.domain.recipe import MAX_SEED, Draft, Recipe, Size
-from limner.provenance.samplers import is_left_open, read_sampler, read_schedule
+from limner.domain.sampling import is_left_open, read_sampler, read_schedule
 
 _LONGEST_SHOWN = 200
 _LONGEST_WORDS = 20_000
@@ -146,15 +146,15 @@ class Collector:
         if isinstance(name, str) and not is_left_open(name):
             sampler, within = read_sampler(name)
             if sampler:
-                self.fields["sampler"] = sampler
+                self.fields["sampler"] = sampler.value
             else:
                 self.leave("sampler", name, "we know no sampler of this name")
             if within:
-                self.fields["schedule"] = within
+                self.fields["schedule"] = within.value
         if isinstance(schedule, str) and not is_left_open(schedule):
             known = read_schedule(schedule)
             if known:
-                self.fields["schedule"] = known
+                self.fields["schedule"] = known.value
             else:
                 self.leave("schedule", schedule, "we know no schedule of this name")
 
