@@ -48,7 +48,7 @@ def main() -> None:
             install(".")
             run("limner", "generate", *(words or ["a red fox"]), cwd=Path.cwd())
         case ["test", *more]:
-            install(".[train,dev]")
+            install(".[torch,train,dev]")
             for check in CHECKS:
                 print("·", " ".join(check), flush=True)
                 run(*check, *(more if check[0] == "pytest" else ()))
