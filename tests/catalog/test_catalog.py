@@ -105,7 +105,7 @@ def test_a_checkpoint_at_a_path_is_recognised_and_loaded_from_there(
     card = catalog.find(str(mine))
     assert catalog.locate(card).files == {"brush.onnx": mine}
     assert catalog.installed(card)
-    assert not home.exists()
+    assert not (home / card.name).exists()
 
 
 def test_a_folder_is_recognised_as_a_checkpoint(home: Path, tmp_path: Path) -> None:

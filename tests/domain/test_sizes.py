@@ -4,9 +4,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from limner.domain.capability import Sizes
+from limner.domain.capability import Capability, Sizes, TaskInputs
 from limner.domain.errors import InvalidSize
-from limner.domain.recipe import FileFormat, Size, Task
+from limner.domain.recipe import (
+    Draft,
+    FileFormat,
+    InputRole,
+    ModelRef,
+    RecipeInput,
+    Size,
+    Task,
+)
 from tests.domain.strategies import SIZES
 
 
@@ -109,3 +117,38 @@ def test_formats_say_what_they_hold() -> None:
 def test_tasks_say_whether_they_take_words() -> None:
     wordless = {one for one in Task if not one.takes_words}
     assert wordless == {Task.ERASE, Task.UPSCALE, Task.CUTOUT}
+
+
+@pytest.mark.parametrize(
+    ("asked", "native"),
+    [
+        ("1024x1024", "1024x1024"),
+        ("1216x832", "1216x832"),
+        ("1000x1000", "1008x1008"),
+        ("4096x4096", "2048x2048"),
+        ("8000x2000", "4096x1024"),
+        ("64x64", "512x512"),
+        ("100x3000", "112x3008"),
+    ],
+)
+def test_a_model_of_any_size_draws_between_two_areas(asked: str, native: str) -> None:
+    sizes = Sizes(default=Size.parse("1024x1024"), drawn=(512 * 512, 2048 * 2048), multiple=16)
+    found = sizes.native_for(Size.parse(asked))
+    assert found.width % 16 == found.height % 16 == 0
+    assert found.pixels <= 2048 * 2048
+    assert str(found) == native
+
+
+def test_a_part_of_a_picture_is_drawn_as_a_square() -> None:
+    sizes = Sizes(default=Size.parse("1024x1024"), drawn=(512 * 512, 2048 * 2048), multiple=16)
+    inputs = (InputRole.INIT, InputRole.MASK)
+    able = Capability(tasks=(TaskInputs(task=Task.INPAINT, required=inputs),), sizes=sizes)
+    draft = Draft(
+        task=Task.INPAINT,
+        prompt="a fox",
+        size=Size.parse("3000x500"),
+        inputs=tuple(RecipeInput(asset="0" * 64, role=role) for role in inputs),
+    )
+    recipe = able.resolve(draft, ModelRef(name="any", sha256="0" * 64), 1)
+    assert str(recipe.native_size) == "1024x1024"
+    assert str(recipe.size) == "3000x500"

@@ -94,6 +94,10 @@ class StandIn:
     def dtype(self) -> str:
         return "uint8"
 
+    @property
+    def device(self) -> str:
+        return "cpu"
+
     def perform(self, orders: Sequence[Order], watch: Watch) -> list[Pixels]:
         assert "close " + self.name not in self.studio.events[-1:]
         self.studio.events.append(f"draw {self.name} {[one.recipe.seed for one in orders]}")

@@ -66,14 +66,23 @@ class Desk:
     ) -> Made:
         """Redraw a picture by words, or with a mask (white = change) only that part of it.
 
-        `strength` from 0 (keep) to 1 (draw anew) is for whole pictures.
+        `strength` from 0 (keep) to 1 (draw anew) is for whole pictures. A model that follows
+        instructions takes the prompt as one, unless a strength is given.
         """
         inputs = [init_input(self.bring(picture), strength)]
         if mask is not None:
             inputs.append(mask_input(self.bring(mask)))
-        task = Task.IMAGE_TO_IMAGE if mask is None else Task.INPAINT
+        task = Task.INPAINT if mask is not None else self._redrawing(options.get("model"), strength)
         draft = make_draft({"task": task, "prompt": prompt, "inputs": tuple(inputs), **options})
         return next(self.draw(draft, 1, progress))
+
+    def _redrawing(self, model: object, strength: float | None) -> Task:
+        """Return the task by which a model redraws a whole picture."""
+        if isinstance(model, str) and strength is None:
+            card = self.studio.models.catalog.find(model)
+            if card.capability.supports(Task.EDIT):
+                return Task.EDIT
+        return Task.IMAGE_TO_IMAGE
 
     def vary(
         self,

@@ -42,7 +42,12 @@ class Models:
 
         Raises ModelNotFound, or InvalidOption where the named model does not do the task.
         """
-        card = self.catalog.find(name or _FIRST_CHOICE[task])
+        name = name or _FIRST_CHOICE.get(task)
+        if name is None:
+            raise InvalidOption(
+                f"No model inside Limner does {task.value}. Name one that does, or its folder."
+            )
+        card = self.catalog.find(name)
         if not card.capability.supports(task):
             can = [one.name for one in self.catalog.cards() if one.capability.supports(task)]
             raise InvalidOption(

@@ -9,6 +9,7 @@ from limner.catalog.checkpoint import recognise
 from limner.catalog.client import ArchiveSource, archive_name
 from limner.catalog.disk import inside, locked, storage_errors
 from limner.catalog.part import part_path
+from limner.catalog.places import Places
 from limner.catalog.pull import Pull, Ways, lock_of, waiting
 from limner.catalog.shelf import (
     PACKAGE,
@@ -29,6 +30,7 @@ from limner.domain.errors import (
     WeightsRejected,
 )
 from limner.domain.event import CancelToken, Happening, Notice
+from limner.families.checkpoint import own_name
 from limner.families.family import Family, Watch
 
 _DOWNLOADS = ".downloads"
@@ -51,6 +53,7 @@ class Catalog:
     ) -> None:
         self.families = families
         self._shelf = Shelf(home_models)
+        self.places = Places(home_models / "places.json")
         self._ways = Ways(home_models / _DOWNLOADS, hub, offline)
 
     def cards(self) -> tuple[ModelCard, ...]:
@@ -60,20 +63,27 @@ class Catalog:
     def find(self, name: str) -> ModelCard:
         """Return the card of a model by its name, or by the path of its file or folder.
 
-        A checkpoint at a path is verified at once. Raises ModelNotFound, and WeightsRejected
-        for pickles and for bytes that are not those of the card.
+        One that was used by its path is known by its name from then on. A checkpoint at a path
+        is verified at once. Raises ModelNotFound, and WeightsRejected for pickles and for bytes
+        that are not those of the card.
         """
         cards = {card.name: card for card in self.cards()}
         if name in cards:
             return cards[name]
         path = _existing(name)
         if path is not None:
-            return self._find_at(path)
+            card = self._find_at(path)
+            if all(one.weights_digest != card.weights_digest for one in cards.values()):
+                self.places.note(path)
+            return card
         if "/" in name or "\\" in name:
             raise ModelNotFound(
                 f"There is no file or folder {name[:200]}. Give the path of a checkpoint, or a "
                 "name that `limner models list` shows."
             )
+        for place in self.places.paths():
+            if own_name(place) == name and place.exists():
+                return self._find_at(place)
         lowered = {known.lower(): known for known in cards}
         close = difflib.get_close_matches(name.lower()[:100], lowered, n=3)
         hint = f" Did you mean {' or '.join(lowered[one] for one in close)}?" if close else ""

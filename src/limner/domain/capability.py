@@ -1,5 +1,6 @@
 """What a model can do, read by every door, and how a Draft becomes a Recipe."""
 
+import math
 import unicodedata
 from typing import Annotated, Generic, Literal, TypeVar
 
@@ -61,12 +62,16 @@ ExtraSpec = Annotated[ChoiceExtra | NumberExtra, Field(discriminator="kind")]
 class Sizes(Frozen):
     """The sizes a model draws by itself, and the largest picture we make of them.
 
-    `native` lists what the model draws well; empty means the size of its input decides.
-    `largest` bounds each side of the finished picture in pixels, `most_pixels` its area.
+    `native` lists what the model draws well; empty means the size of its input decides. A model
+    that draws any size between two areas has `drawn`, least and most pixels, instead: its sides
+    are multiples of `multiple`. `largest` bounds each side of the finished picture in pixels,
+    `most_pixels` its area.
     """
 
     native: tuple[Size, ...] = ()
     default: Size | None = None
+    drawn: tuple[int, int] | None = None
+    multiple: int = 1
     smallest: int = 16
     largest: int = 8_192
     most_pixels: int = 36_000_000
@@ -87,6 +92,8 @@ class Sizes(Frozen):
 
     def native_for(self, size: Size) -> Size:
         """Return the native size nearest in shape, then in area, to a finished size."""
+        if self.drawn is not None:
+            return self._within(size, *self.drawn)
         if not self.native:
             return size
         aspect = size.width / size.height
@@ -94,6 +101,17 @@ class Sizes(Frozen):
             self.native,
             key=lambda one: (abs(one.width / one.height - aspect), abs(one.pixels - size.pixels)),
         )
+
+    def _within(self, size: Size, least: int, most: int) -> Size:
+        """Return the size of this shape whose area lies between, sides rounded to the multiple."""
+        scale = math.sqrt(min(max(size.pixels, least), most) / size.pixels)
+        rounded = math.floor if size.pixels * scale**2 >= most else math.ceil
+        sides = (
+            max(1, rounded(round(side * scale / self.multiple, 6))) * self.multiple
+            for side in (size.width, size.height)
+        )
+        width, height = sides
+        return Size(width=width, height=height)
 
 
 class TaskInputs(Frozen):
@@ -148,7 +166,9 @@ class Capability(Frozen):
         if size is None:
             raise InvalidSize(f"{model.name} takes its size from its input; give one.")
         self.sizes.check(size)
-        native = self.sizes.native_for(size)
+        # A part of a picture is drawn as a square, whatever the shape of the whole.
+        part = draft.task is Task.INPAINT and self.sizes.default
+        native = self.sizes.native_for(part or size)
         larger = size.width > native.width or size.height > native.height
         file_format = draft.format or FileFormat.PNG
         transparent = file_format.has_alpha if draft.transparent is None else draft.transparent

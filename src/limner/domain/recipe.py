@@ -24,6 +24,7 @@ class Task(StrEnum):
     TEXT_TO_IMAGE = "text_to_image"
     IMAGE_TO_IMAGE = "image_to_image"
     INPAINT = "inpaint"
+    EDIT = "edit"
     ERASE = "erase"
     UPSCALE = "upscale"
     CUTOUT = "cutout"
@@ -31,7 +32,7 @@ class Task(StrEnum):
     @property
     def takes_words(self) -> bool:
         """Whether a prompt says what to draw."""
-        return self in (Task.TEXT_TO_IMAGE, Task.IMAGE_TO_IMAGE, Task.INPAINT)
+        return self in (Task.TEXT_TO_IMAGE, Task.IMAGE_TO_IMAGE, Task.INPAINT, Task.EDIT)
 
 
 class InputRole(StrEnum):

@@ -21,6 +21,9 @@ from limner.families.family import Order, Pixels
 Enlarge = Callable[[Pixels, Size], Pixels]
 """Makes a picture larger until it is at least near a size; one that is already stays as it is."""
 
+_WHOLE = (Task.IMAGE_TO_IMAGE, Task.EDIT)
+"""Tasks that redraw a whole picture."""
+
 _MARGIN = 0.35
 """How much of the mask's extent is shown around it, so that the model sees what it joins."""
 
@@ -37,7 +40,7 @@ class Box:
 def inward(order: Order) -> Order:
     """Return the order with its input pictures at the model's native size."""
     recipe = order.recipe
-    if recipe.task is Task.IMAGE_TO_IMAGE:
+    if recipe.task in _WHOLE:
         init = raster.fit(order.inputs[InputRole.INIT], recipe.native_size)
         return Order(recipe, {InputRole.INIT: init})
     if recipe.task is Task.INPAINT:
@@ -75,7 +78,7 @@ def _sized(order: Order, drawn: Pixels, enlarge: Enlarge) -> Pixels:
     if recipe.task is Task.UPSCALE:
         return raster.resize(enlarge(drawn, recipe.size), recipe.size)
     shape = raster.size_of(drawn)
-    if recipe.task is Task.IMAGE_TO_IMAGE:
+    if recipe.task in _WHOLE:
         shape = raster.size_of(order.inputs[InputRole.INIT])
         drawn = _without_border(drawn, shape)
     inner = shape.fitted(recipe.size)

@@ -121,7 +121,7 @@ class LocalEngine:
             python=platform.python_version(),
             platform=platform.platform(),
             processor=machine.processor(),
-            device="cpu",
+            device=model.device,
             dtype=model.dtype,
             threads=self._thread_count(),
             libraries=model.libraries,

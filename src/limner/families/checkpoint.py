@@ -1,6 +1,8 @@
 """What a checkpoint file holds, told from its headers, and its digest."""
 
 import hashlib
+import re
+import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +40,14 @@ def local_file(path: Path, sha256: Callable[[Path], str]) -> WeightFile:
     """Describe a file on this machine as a weight without any source."""
     size = path.stat().st_size
     return WeightFile(name=path.name, sha256=sha256(path), bytes=size, sources=())
+
+
+def own_name(path: Path) -> str:
+    """Return what a model at a path is called: the file's or folder's name as plain letters."""
+    name = path.absolute().name
+    stem = name if path.is_dir() else Path(name).stem
+    plain = unicodedata.normalize("NFKD", stem).encode("ascii", "ignore").decode()
+    return re.sub(r"[^A-Za-z0-9._+-]+", "-", plain).strip("-.") or "model"
 
 
 def card_of(files: Sequence[WeightFile], known: Sequence[ModelCard]) -> ModelCard:

@@ -75,6 +75,10 @@ class LoadedModel(Held, Protocol):
     def dtype(self) -> str:
         """The number format it computes in."""
 
+    @property
+    def device(self) -> str:
+        """Where it computes: `cpu`, `cuda` or another of torch's names."""
+
     def perform(self, orders: Sequence[Order], watch: Watch) -> list[Pixels]:
         """Draw every order, all of one native size and step count; see `Order` and `Watch`.
 

@@ -77,6 +77,11 @@ class OnnxModel:
         """The number format computed in."""
         return "float32"
 
+    @property
+    def device(self) -> str:
+        """Where it computes."""
+        return "cpu"
+
     def close(self) -> None:
         """Give the memory back."""
         del self._session

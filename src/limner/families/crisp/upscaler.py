@@ -39,6 +39,11 @@ class CrispUpscaler:
         """The number format computed in."""
         return "float32"
 
+    @property
+    def device(self) -> str:
+        """Where it computes."""
+        return "cpu"
+
     def perform(self, orders: Sequence[Order], watch: Watch) -> list[Pixels]:
         """Return every order's init picture, 4 times as wide and as high."""
         return [self._enlarge(order, position, watch) for position, order in enumerate(orders)]

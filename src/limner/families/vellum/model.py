@@ -58,6 +58,11 @@ class VellumModel:
         """The number format it computes in."""
         return "float32"
 
+    @property
+    def device(self) -> str:
+        """Where it computes."""
+        return "cpu"
+
     def perform(self, orders: Sequence[Order], watch: Watch) -> list[Pixels]:
         """Draw orders of one native size, task and step count."""
         first = orders[0].recipe
