@@ -2,6 +2,7 @@
 
 import inspect
 from dataclasses import fields
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
@@ -62,11 +63,11 @@ def test_a_desk_can_do_this() -> None:
 
 
 def test_drafts_and_recipes_have_these_fields() -> None:
-    shared = ["task", "model", "prompt", "negative_prompt", "seed", "size", "steps", "guidance"]
-    shared += ["sampler", "schedule", "inputs", "transparent", "format", "upscaler"]
+    shared = ["task", "model", "adapters", "prompt", "negative_prompt", "seed", "size", "steps"]
+    shared += ["guidance", "sampler", "schedule", "inputs", "transparent", "format", "upscaler"]
     shared += ["label", "extras"]
     assert list(Draft.model_fields) == shared
-    assert set(Recipe.model_fields) == {*shared, "version", "adapters", "native_size", "watermark"}
+    assert set(Recipe.model_fields) == {*shared, "version", "native_size", "watermark"}
 
 
 def test_open_is_a_desk_at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,7 +115,7 @@ def test_the_engine_gets_its_slice_of_the_settings(
     monkeypatch.setattr(wiring, "LocalEngine", build)
     wiring.open_studio(Settings(home=tmp_path, threads=3, memory=123)).close()
     assert given == [
-        ["crisp", "migan", "opennsfw", "realesrgan", "u2net", "vellum"],
+        sorted(entry.name for entry in entry_points(group="limner.families")),
         EngineSettings(memory=123, threads=3),
     ]
 

@@ -25,6 +25,7 @@ from limner.domain.errors import (
     LimnerError,
 )
 from limner.domain.recipe import (
+    AdapterRef,
     Draft,
     Extra,
     FileFormat,
@@ -354,3 +355,16 @@ def test_a_recipe_asked_for_again_is_the_same_recipe(draft: Draft) -> None:
     fields = {name: value for name, value in dict(recipe).items() if name in Draft.model_fields}
     again = Draft.model_validate({**fields, "model": None, "upscaler": None})
     assert PAINTER.resolve(again, MODEL, seed=9, upscaler=UPSCALER) == recipe
+
+
+def test_adapters_go_to_models_that_take_them() -> None:
+    adapter = AdapterRef(name="fox", sha256="3" * 64, weight=0.5)
+    draft = Draft(prompt="a fox", adapters=("fox:0.5",))
+    able = PAINTER.model_copy(update={"adapters": ("LoRA",)})
+    recipe = able.resolve(draft, MODEL, 1, UPSCALER, (adapter,))
+    assert recipe.adapters == (adapter,)
+    assert recipe.digest != able.resolve(Draft(prompt="a fox"), MODEL, 1, UPSCALER).digest
+    with pytest.raises(InvalidOption, match="brush takes no adapters"):
+        PAINTER.resolve(draft, MODEL, 1, UPSCALER, (adapter,))
+    with pytest.raises(InvalidOption, match="given twice"):
+        able.resolve(draft, MODEL, 1, UPSCALER, (adapter, adapter))

@@ -70,7 +70,7 @@ def draft_digest(draft: Draft) -> str:
 
 def test_the_digest_of_a_draft_is_fixed() -> None:
     draft = Draft.model_validate_json(DRAFT)
-    assert draft_digest(draft) == "8b061b85b6e1d14bfd12d093213f2acb94b913aca44a75b145b21fed893100d2"
+    assert draft_digest(draft) == "f3ec2d361615d2c9164122eb7c9cd6fa5a33f5f5dc0140d0c6d99699be9251a1"
 
 
 def test_the_digest_of_a_recipe_is_fixed() -> None:

@@ -13,7 +13,7 @@ _UNKNOWN = "NOASSERTION"
 
 def models_of(recipe: Recipe) -> tuple[ModelRef, ...]:
     """Return every model and adapter that takes part in a Recipe, each once."""
-    adapters = (ModelRef(name=one.name, sha256=one.sha256) for one in recipe.adapters)
+    adapters = (one.ref for one in recipe.adapters)
     named = (recipe.model, recipe.upscaler, *adapters)
     return tuple(dict.fromkeys(ref for ref in named if ref is not None))
 

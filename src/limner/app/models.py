@@ -7,7 +7,7 @@ from limner.catalog.catalog import Catalog
 from limner.domain.card import Installed, ModelCard
 from limner.domain.errors import InvalidOption, ModelUnavailable
 from limner.domain.event import CancelToken, Happening
-from limner.domain.recipe import ModelRef, Task
+from limner.domain.recipe import AdapterRef, ModelRef, Task
 from limner.families.family import Family
 
 _FIRST_CHOICE = {
@@ -56,6 +56,24 @@ class Models:
         self._chosen[card.weights_digest] = card
         return card
 
+    def adapter(self, text: str, model: ModelCard) -> AdapterRef:
+        """Return the adapter for a model that `FILE[:WEIGHT]` or `NAME[:WEIGHT]` names.
+
+        The weight is 1 unless it is said. Raises ModelNotFound, WeightsRejected, or InvalidOption
+        for what is no adapter, or one for another family.
+        """
+        name, weight = _split_weight(text)
+        card = self.catalog.find(name)
+        if not card.capability.adapts:
+            raise InvalidOption(f"{name} is a model, not an adapter. Name it with --model.")
+        if model.capability.adapters and card.capability.adapts != model.family:
+            raise InvalidOption(
+                f"{card.name} is an adapter for {card.capability.adapts}; {model.name} is "
+                f"{model.family}. Choose an adapter for this family, or a model of that one."
+            )
+        self._chosen[card.weights_digest] = card
+        return AdapterRef(name=card.name, sha256=card.weights_digest, weight=weight)
+
     def judge(self) -> ModelCard:
         """Return the card of the model that judges finished pictures."""
         return self.catalog.find(_JUDGE)
@@ -85,3 +103,22 @@ class Models:
         card = self.card_of(ref)
         if not self.catalog.installed(card) and not self.offline:
             self.catalog.pull(card, tell, token)
+
+
+_MOST_WEIGHT = 10.0
+
+
+def _split_weight(text: str) -> tuple[str, float]:
+    """Split `FILE:0.8` into its parts; a colon that no number follows belongs to the file."""
+    name, colon, number = text.rpartition(":")
+    if not colon:
+        return text, 1.0
+    try:
+        weight = float(number)
+    except ValueError:
+        return text, 1.0
+    if not -_MOST_WEIGHT <= weight <= _MOST_WEIGHT:
+        raise InvalidOption(
+            f"The weight of {name} must be {-_MOST_WEIGHT:g} to {_MOST_WEIGHT:g}, not {number}."
+        )
+    return name, weight

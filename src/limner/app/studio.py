@@ -111,7 +111,8 @@ class Studio:
         seed = _new_seed(draft.task) if draft.seed is None else draft.seed
         if seed + count - 1 > MAX_SEED:
             raise InvalidOption(f"The seed must be at most {MAX_SEED - count + 1:,}.")
-        bare = card.capability.resolve(sized, card.ref, seed, upscaler)
+        adapters = tuple(self.models.adapter(text, card) for text in draft.adapters)
+        bare = card.capability.resolve(sized, card.ref, seed, upscaler, adapters)
         first = disclosed(bare, draft, self.library.policy(workspace))
         admit(self.library, self.models, actor, workspace, [first])
         return [first.model_copy(update={"seed": seed + n}) for n in range(count)]

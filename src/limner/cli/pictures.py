@@ -49,6 +49,17 @@ class Drawing(Finishing):
     sampler: Annotated[
         str | None, typer.Option(metavar="NAME", help="The algorithm that draws.")
     ] = None
+    schedule: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The noise levels it goes through.")
+    ] = None
+    adapter: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FILE[:WEIGHT]",
+            help="A LoRA or one of its kin for this model; may be given several times.",
+            show_default=False,
+        ),
+    ] = None
 
     def options(self) -> dict[str, object]:
         """These options as the app room names them."""
@@ -62,6 +73,8 @@ class Drawing(Finishing):
             "steps": self.steps,
             "guidance": self.guidance,
             "sampler": self.sampler,
+            "schedule": self.schedule,
+            "adapters": tuple(self.adapter) if self.adapter else None,
             "label": self.label,
         }
 

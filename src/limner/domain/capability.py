@@ -9,6 +9,7 @@ from pydantic import Field
 from limner.domain.canonical import Frozen
 from limner.domain.errors import InvalidOption, InvalidPrompt, InvalidRequest, InvalidSize
 from limner.domain.recipe import (
+    AdapterRef,
     Draft,
     Extra,
     Extras,
@@ -140,6 +141,9 @@ class Capability(Frozen):
     upscaler: str | None = None
     """The name of the upscaler that suits its pictures, where nobody asks for another."""
     adapters: tuple[str, ...] = ()
+    """The kinds of adapters it takes."""
+    adapts: str = ""
+    """For adapters: the family whose models it changes."""
     trainable: bool = False
     judges: bool = False
     """Whether it draws nothing and says of finished pictures how unsafe they look."""
@@ -149,16 +153,22 @@ class Capability(Frozen):
     def uses(self) -> tuple[str, ...]:
         """What the model is for, in words: its tasks, and whether it judges."""
         judging = ("safety check",) if self.judges else ()
-        return (*(entry.task.value for entry in self.tasks), *judging)
+        adapting = (f"adapter for {self.adapts}",) if self.adapts else ()
+        return (*(entry.task.value for entry in self.tasks), *judging, *adapting)
 
     def resolve(
-        self, draft: Draft, model: ModelRef, seed: int, upscaler: ModelRef | None = None
+        self,
+        draft: Draft,
+        model: ModelRef,
+        seed: int,
+        upscaler: ModelRef | None = None,
+        adapters: tuple[AdapterRef, ...] = (),
     ) -> Recipe:
         """Complete a Draft into the Recipe that this model draws.
 
         `seed` is used where the draft leaves the seed open; `upscaler` where the finished
-        size is above the native one. Raises InvalidRequest (or a kind of it) naming what the
-        model cannot do.
+        size is above the native one; `adapters` are those the draft names. Raises InvalidRequest
+        (or a kind of it) naming what the model cannot do.
         """
         inputs = self._inputs_of(draft)
         self._check_words(draft)
@@ -180,6 +190,7 @@ class Capability(Frozen):
         return Recipe(
             task=draft.task,
             model=model,
+            adapters=self._checked(adapters, model),
             prompt=draft.prompt.strip(),
             negative_prompt=draft.negative_prompt.strip(),
             seed=seed if draft.seed is None else draft.seed,
@@ -199,6 +210,13 @@ class Capability(Frozen):
     def supports(self, task: Task) -> bool:
         """Whether the model does this task."""
         return any(entry.task is task for entry in self.tasks)
+
+    def _checked(self, adapters: tuple[AdapterRef, ...], model: ModelRef) -> tuple[AdapterRef, ...]:
+        if adapters and not self.adapters:
+            raise InvalidOption(f"{model.name} takes no adapters.")
+        if len({one.sha256 for one in adapters}) < len(adapters):
+            raise InvalidOption("An adapter is given twice. Give it once, with one weight.")
+        return adapters
 
     def _inputs_of(self, draft: Draft) -> tuple[RecipeInput, ...]:
         entry = next((entry for entry in self.tasks if entry.task is draft.task), None)

@@ -114,7 +114,12 @@ class AdapterRef(Frozen):
 
     name: str
     sha256: Sha256
-    weight: float = 1.0
+    weight: Annotated[float, Field(ge=-10, le=10)] = 1.0
+
+    @property
+    def ref(self) -> ModelRef:
+        """The adapter alone, whatever its weight."""
+        return ModelRef(name=self.name, sha256=self.sha256)
 
 
 class RecipeInput(Frozen):
@@ -137,10 +142,14 @@ Extras = Annotated[tuple[tuple[str, Extra], ...], AfterValidator(_in_order)]
 
 
 class Draft(Frozen):
-    """What was asked. `None` means: the default of whatever model draws it."""
+    """What was asked. `None` means: the default of whatever model draws it.
+
+    Each adapter is a name or the path of a file, with its weight behind a colon unless it is 1.
+    """
 
     task: Task = Task.TEXT_TO_IMAGE
     model: str | None = None
+    adapters: tuple[str, ...] = ()
     prompt: str = ""
     negative_prompt: str = ""
     seed: Seed | None = None

@@ -6,7 +6,7 @@ into the untouched original, so that every pixel outside the mask stays as it wa
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image, ImageFilter
@@ -42,12 +42,12 @@ def inward(order: Order) -> Order:
     recipe = order.recipe
     if recipe.task in _WHOLE:
         init = raster.fit(order.inputs[InputRole.INIT], recipe.native_size)
-        return Order(recipe, {InputRole.INIT: init})
+        return replace(order, inputs={InputRole.INIT: init})
     if recipe.task is Task.INPAINT:
         box = _box_of(order.inputs[InputRole.MASK])
         cut = {role: _cut(picture, box) for role, picture in order.inputs.items()}
         sized = {role: raster.resize(one, recipe.native_size) for role, one in cut.items()}
-        return Order(recipe, sized)
+        return replace(order, inputs=sized)
     return order
 
 

@@ -4,7 +4,7 @@ import platform
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 
 from limner.domain.asset import Environment
@@ -41,6 +41,7 @@ class LocalEngine:
     ) -> None:
         self._settings = settings
         budget = settings.memory or machine.free_memory() // 2
+        self._locate = locate
         self._residency = Residency(families, locate, budget)
         self._threads: int | None = settings.threads
 
@@ -53,7 +54,8 @@ class LocalEngine:
             model = self._model(batch[0].recipe.model, own)
             environment = self._environment(model)
             with _enough_memory():
-                drawn = model.perform([framing.inward(order) for order in batch], own)
+                ready = [self._with_adapters(framing.inward(order)) for order in batch]
+                drawn = model.perform(ready, own)
             share = (time.perf_counter() - began) / len(batch)
             for position, (order, pixels) in enumerate(zip(batch, drawn, strict=True)):
                 watch.token.check()
@@ -81,6 +83,13 @@ class LocalEngine:
     def close(self) -> None:
         """Let every model go."""
         self._residency.close()
+
+    def _with_adapters(self, order: Order) -> Order:
+        files = {
+            one.sha256: next(iter(self._locate(one.ref).files.values()))
+            for one in order.recipe.adapters
+        }
+        return replace(order, adapters=files)
 
     def _model(self, ref: ModelRef, watch: Watch) -> LoadedModel:
         model = self._held(ref, watch)

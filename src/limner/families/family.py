@@ -34,10 +34,14 @@ class Placement:
 
 @dataclass(frozen=True)
 class Order:
-    """One Recipe with its input pictures, ready to be performed."""
+    """One Recipe with its input pictures and the files of its adapters, ready to be performed.
+
+    `adapters` maps their weights digests, as the Recipe gives them, to files.
+    """
 
     recipe: Recipe
     inputs: Mapping[InputRole, Pixels] = field(default_factory=dict)
+    adapters: Mapping[str, Path] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -111,7 +115,7 @@ class Family(Protocol):
         What it is is read from headers alone; only then are its files hashed.
         """
 
-    def load(self, installed: Installed, placement: Placement) -> LoadedModel | Judge:
+    def load(self, installed: Installed, placement: Placement, /) -> LoadedModel | Judge:
         """Load verified weights into memory: to draw, or to judge where the card says so."""
 
 
