@@ -5,6 +5,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from tests.families.diffusion import tokens
+
 diffusers: Any = import_module("diffusers")
 transformers: Any = import_module("transformers")
 
@@ -13,7 +15,10 @@ CLIP = {
     "intermediate_size": 37,
     "num_attention_heads": 2,
     "num_hidden_layers": 2,
-    "vocab_size": 1000,
+    "vocab_size": len(tokens.clip()),
+    "bos_token_id": tokens.clip().bos_token_id,
+    "eos_token_id": tokens.clip().eos_token_id,
+    "pad_token_id": tokens.clip().pad_token_id,
     "projection_dim": 16,
 }
 UNET = {
@@ -43,6 +48,8 @@ def _vae(latents: int = 4) -> Any:
         block_out_channels=(8, 16),
         norm_num_groups=4,
         latent_channels=latents,
+        scaling_factor=0.18215 if latents == 4 else 0.3611,
+        shift_factor=None if latents == 4 else 0.1159,
         down_block_types=("DownEncoderBlock2D",) * 2,
         up_block_types=("UpDecoderBlock2D",) * 2,
     )
@@ -60,7 +67,7 @@ def _clip(projected: bool = False) -> Any:
 def _t5() -> Any:
     return transformers.T5EncoderModel(
         transformers.T5Config(
-            vocab_size=200, d_model=16, d_ff=32, d_kv=8, num_layers=1, num_heads=2
+            vocab_size=len(tokens.t5()), d_model=16, d_ff=32, d_kv=8, num_layers=1, num_heads=2
         )
     )
 
@@ -68,7 +75,7 @@ def _t5() -> Any:
 def _qwen() -> Any:
     return transformers.Qwen3Model(
         transformers.Qwen3Config(
-            vocab_size=200,
+            vocab_size=len(tokens.qwen()),
             hidden_size=16,
             intermediate_size=32,
             num_hidden_layers=1,
@@ -83,7 +90,7 @@ def sd1() -> Any:
     return diffusers.StableDiffusionPipeline(
         vae=_vae(),
         text_encoder=_clip(),
-        tokenizer=None,
+        tokenizer=tokens.clip(),
         unet=diffusers.UNet2DConditionModel(**UNET),
         scheduler=diffusers.DDIMScheduler(),
         safety_checker=None,
@@ -96,7 +103,7 @@ def sd2() -> Any:
     return diffusers.StableDiffusionPipeline(
         vae=_vae(),
         text_encoder=_clip(),
-        tokenizer=None,
+        tokenizer=tokens.clip(),
         unet=diffusers.UNet2DConditionModel(**UNET, use_linear_projection=True),
         scheduler=diffusers.DDIMScheduler(prediction_type="v_prediction"),
         safety_checker=None,
@@ -110,8 +117,8 @@ def sdxl() -> Any:
         vae=_vae(),
         text_encoder=_clip(),
         text_encoder_2=_clip(projected=True),
-        tokenizer=None,
-        tokenizer_2=None,
+        tokenizer=tokens.clip(),
+        tokenizer_2=tokens.clip(pad="!</w>"),
         unet=diffusers.UNet2DConditionModel(**XL),
         scheduler=diffusers.EulerDiscreteScheduler(),
     )
@@ -127,16 +134,16 @@ def sd3() -> Any:
             joint_attention_dim=16,
             caption_projection_dim=16,
             pooled_projection_dim=32,
-            pos_embed_max_size=8,
+            pos_embed_max_size=64,
         ),
         scheduler=diffusers.FlowMatchEulerDiscreteScheduler(),
         vae=_vae(16),
         text_encoder=_clip(projected=True),
-        tokenizer=None,
+        tokenizer=tokens.clip(),
         text_encoder_2=_clip(projected=True),
-        tokenizer_2=None,
+        tokenizer_2=tokens.clip(pad="!</w>"),
         text_encoder_3=_t5(),
-        tokenizer_3=None,
+        tokenizer_3=tokens.t5(),
     )
 
 
@@ -145,9 +152,9 @@ def flux(guided: bool = True) -> Any:
         scheduler=diffusers.FlowMatchEulerDiscreteScheduler(),
         vae=_vae(16),
         text_encoder=_clip(),
-        tokenizer=None,
+        tokenizer=tokens.clip(),
         text_encoder_2=_t5(),
-        tokenizer_2=None,
+        tokenizer_2=tokens.t5(),
         transformer=diffusers.FluxTransformer2DModel(
             num_layers=1,
             num_single_layers=1,
@@ -166,7 +173,7 @@ def chroma() -> Any:
         scheduler=diffusers.FlowMatchEulerDiscreteScheduler(),
         vae=_vae(16),
         text_encoder=_t5(),
-        tokenizer=None,
+        tokenizer=tokens.t5(),
         transformer=diffusers.ChromaTransformer2DModel(
             num_layers=1,
             num_single_layers=1,
@@ -186,7 +193,7 @@ def z_image() -> Any:
         scheduler=diffusers.FlowMatchEulerDiscreteScheduler(),
         vae=_vae(16),
         text_encoder=_qwen(),
-        tokenizer=None,
+        tokenizer=tokens.qwen(),
         transformer=diffusers.ZImageTransformer2DModel(
             dim=16,
             n_layers=1,
@@ -195,14 +202,14 @@ def z_image() -> Any:
             n_kv_heads=2,
             cap_feat_dim=16,
             axes_dims=[2, 2, 4],
-            axes_lens=[8, 8, 8],
+            axes_lens=[1024, 64, 64],
         ),
     )
 
 
 def pixart() -> Any:
     return diffusers.PixArtSigmaPipeline(
-        tokenizer=None,
+        tokenizer=tokens.t5(),
         text_encoder=_t5(),
         vae=_vae(),
         transformer=diffusers.PixArtTransformer2DModel(
