@@ -1,0 +1,1 @@
+"""What is published of each family of diffusion models: one sheet of facts a variant."""

@@ -1,0 +1,106 @@
+"""The sheet of facts that every variant of a family has."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Literal
+
+from limner.domain.capability import Range
+from limner.domain.card import Licence
+from limner.domain.recipe import Size, Task
+from limner.domain.sampling import Sampler, Schedule
+
+GuidanceKind = Literal["classifier-free", "embedded", "none"]
+"""How a model is guided: by a second look without the words, by a number it was given, or not."""
+
+_MEANINGS: Mapping[GuidanceKind, str] = MappingProxyType(
+    {
+        "classifier-free": "how far to lean from a picture of nothing (or of the negative words) "
+        "towards the words; {off:g} is off, and twice as fast",
+        "embedded": "how closely to follow the words, as the model learnt it; it costs no time",
+        "none": "",
+    }
+)
+
+HOME = "https://huggingface.co/"
+"""What the address of a repository begins with."""
+
+
+@dataclass(frozen=True)
+class Repository:
+    """A repository of the model hub; a gated one asks for an account and consent."""
+
+    name: str
+    gated: bool = False
+
+
+def _nothing() -> Mapping[Task, str]:
+    return MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is published of one variant: what it draws well, how it is asked, on which terms.
+
+    `area` is the least and the most pixels of a picture it draws well by itself, `multiple` what
+    its sides are multiples of: the scale of its autoencoder times its patch. `sampler` and
+    `schedule` are those that it is mostly drawn with, None where it needs its own. `pipelines`
+    names the classes of diffusers that do a task, `controls` those that take a control picture
+    besides; a variant without either is known, and not drawn with. `weighted` says whether
+    weights of words, `(word:1.3)`, do what people expect: they do where CLIP alone reads the
+    words. `prompt_tokens` is how much of a prompt is read. The licence is that of the published
+    weights; what others made of them may have stricter terms.
+    """
+
+    family: str
+    variant: str
+    title: str
+    size: Size
+    area: tuple[int, int]
+    multiple: int
+    steps: Range[int]
+    licence: Licence
+    text_encoders: tuple[str, ...]
+    prompt_tokens: int
+    prediction: Literal["epsilon", "v", "flow"] = "flow"
+    sampler: Sampler | None = Sampler.EULER
+    schedule: Schedule | None = Schedule.SIMPLE
+    guidance: Range[float] | None = None
+    guidance_kind: GuidanceKind = "none"
+    guidance_argument: str = ""
+    guidance_off: float = 1.0
+    negative_prompt: bool = False
+    weighted: bool = False
+    strength: float = 0.6
+    pipelines: Mapping[Task, str] = field(default_factory=_nothing)
+    controls: Mapping[Task, str] = field(default_factory=_nothing)
+    repositories: tuple[Repository, ...] = ()
+
+    @property
+    def guidance_meaning(self) -> str:
+        """What guidance means here, in words; empty where there is none."""
+        return _MEANINGS[self.guidance_kind].format(off=self.guidance_off)
+
+    @property
+    def homepage(self) -> str:
+        """Where the model was published; empty where nobody published this variant."""
+        return HOME + self.repositories[0].name if self.repositories else ""
+
+
+def square(side: int) -> Size:
+    """Return a square of this side."""
+    return Size(width=side, height=side)
+
+
+def steps(default: int, high: int = 100) -> Range[int]:
+    """Return the range of steps with this default."""
+    return Range(low=1, high=high, default=default)
+
+
+def lean(default: float, low: float = 1.0, high: float = 20.0) -> Range[float]:
+    """Return the range of guidance with this default."""
+    return Range(low=low, high=high, default=default)
+
+
+ONE_MEGAPIXEL = (802_816, 1_310_720)
+"""About a megapixel: from 896 × 896 to 1280 × 1024."""
