@@ -29,20 +29,18 @@ is DPM-Solver++'s own SDE of single steps, which counts each evaluation as a ste
 """
 
 import inspect
+import warnings
 from collections.abc import Mapping
 from functools import partial
 from importlib import import_module
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any
 
 from limner.domain.errors import InvalidOption
 from limner.domain.sampling import Sampler, Schedule
+from limner.families.diffusion.finding import Prediction
 from limner.families.diffusion.levels import SCHEDULES
 from limner.families.diffusion.solvers import Solver, follow_flow, follow_noise
-
-Prediction = Literal["epsilon", "v", "flow"]
-"""What a denoiser predicts: the noise, the velocity of a noising, or the flow from noise."""
-
 
 _MULTISTEP, _SINGLESTEP = "DPMSolverMultistepScheduler", "DPMSolverSinglestepScheduler"
 
@@ -120,6 +118,23 @@ _OWN = MappingProxyType(
 """The solvers a model may bring for others to stand in for; each other kind is its own world."""
 
 
+_TRAINED_WITH = frozenset(
+    {
+        "num_train_timesteps",
+        "beta_start",
+        "beta_end",
+        "beta_schedule",
+        "trained_betas",
+        "prediction_type",
+        "rescale_betas_zero_snr",
+        "shift",
+        "flow_shift",
+        "use_dynamic_shifting",
+        "time_shift_type",
+    }
+)
+
+
 def samplers_for(prediction: Prediction) -> tuple[str, ...]:
     """Return our words for the samplers of models that predict this."""
     return tuple(word.value for word in _solvers(prediction))
@@ -130,6 +145,8 @@ def schedules_for(prediction: Prediction) -> tuple[str, ...]:
 
     `ddpm`, `plms`, `tcd`, and `lcm` of models that predict noise, take none of them.
     """
+    if not prediction:
+        return ()
     unfit = Schedule.DDIM_UNIFORM if prediction == "flow" else Schedule.LINEAR_QUADRATIC
     return tuple(word.value for word in SCHEDULES if word is not unfit)
 
@@ -143,21 +160,10 @@ def build(
     own scheduler, unchanged. Raises InvalidOption where the two do not go together, or not with
     the model.
     """
-    own = str(config["_class_name"])
-    if sampler is None and schedule is None:
-        diffusers: Any = import_module("diffusers")
-        return getattr(diffusers, own).from_config(dict(config))
-    _check_own(config, own, prediction)
-    solver = _chosen(sampler, schedule, own, prediction)
-    word = _schedule(schedule, prediction)
-    if word is not None and solver.name in _ON_OWN_TIMES:
-        raise InvalidOption(
-            f"The sampler “{sampler or own.removesuffix('Scheduler')}” has noise levels of its own "
-            f"and does not go on “{schedule}”. Leave the schedule out, or choose another sampler."
-        )
-    if prediction == "flow":
-        return follow_flow(config, solver, word)
-    return follow_noise(config, solver, word)
+    with warnings.catch_warnings():
+        # Some solvers prepare themselves when made, by ways that numpy 2 warns of.
+        warnings.filterwarnings("ignore", message="__array", category=DeprecationWarning)
+        return _built(config, sampler, schedule, prediction)
 
 
 def give_noise(scheduler: Any, generator: Any) -> None:
@@ -169,7 +175,41 @@ def give_noise(scheduler: Any, generator: Any) -> None:
         scheduler.step = partial(scheduler.step, generator=generator)
 
 
+def _built(
+    config: Mapping[str, Any], sampler: str | None, schedule: str | None, prediction: Prediction
+) -> Any:
+    diffusers: Any = import_module("diffusers")
+    own = str(config["_class_name"])
+    models = getattr(diffusers, own).from_config(dict(config))
+    if sampler is None and schedule is None:
+        return models
+    _check_own(config, own, prediction)
+    config = _trained(config, models.config)
+    solver = _chosen(sampler, schedule, own, prediction)
+    word = _schedule(schedule, prediction)
+    if prediction == "flow":
+        return follow_flow(config, solver, word)
+    if word is not None and solver.name in _ON_OWN_TIMES:
+        raise InvalidOption(
+            f"The sampler “{sampler or own.removesuffix('Scheduler')}” has noise levels of its own "
+            f"and does not go on “{schedule}”. Leave the schedule out, or choose another sampler."
+        )
+    return follow_noise(config, solver, word)
+
+
+def _trained(config: Mapping[str, Any], whole: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a configuration that says all that the model was trained with.
+
+    What it left out has another meaning for another class: their defaults differ.
+    """
+    left_out = set(whole.get("_use_default_values", ())) - _TRAINED_WITH
+    facts = {key: whole[key] for key in sorted(_TRAINED_WITH) if key in whole}
+    return {**config, **facts, "_use_default_values": sorted(left_out)}
+
+
 def _solvers(prediction: Prediction) -> Mapping[Sampler, Solver]:
+    if not prediction:
+        return {}
     return _FOR_FLOW if prediction == "flow" else _FOR_NOISE
 
 
@@ -198,7 +238,7 @@ def _schedule(schedule: str | None, prediction: Prediction) -> Schedule | None:
 
 def _check_own(config: Mapping[str, Any], own: str, prediction: Prediction) -> None:
     """Raise InvalidOption for a model whose noise is of a kind of its own (EDM, TrigFlow)."""
-    known = own in _OWN["flow" if prediction == "flow" else "noise"]
+    known = prediction and own in _OWN["flow" if prediction == "flow" else "noise"]
     if not known or config.get("timestep_type") == "continuous":
         raise InvalidOption(
             f"This model brings a sampler of its own kind ({own.removesuffix('Scheduler')}), and "

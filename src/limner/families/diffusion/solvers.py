@@ -94,7 +94,8 @@ def follow_flow(config: Mapping[str, Any], solver: Solver, schedule: Schedule | 
         "own": levels.from_config(own, shift=shift),
         "plain": levels.from_config(own, shift=shift, **_PLAIN),
     }
-    made = _derived(_OnFlow, base, facts).from_config(dict(config), **solver.settings)
+    kind = _TwiceOnFlow if solver.name in _TWICE else _OnFlow
+    made = _derived(kind, base, facts).from_config(dict(config), **solver.settings)
     # Pipelines look here for how far the size of a picture shifts the levels.
     made.register_to_config(
         **{k: v for k, v in config.items() if k not in made.config and not k.startswith("_")}
@@ -217,6 +218,44 @@ class _OnFlow:
         self.plain.set_timesteps(sigmas=np.linspace(1, 1 / count, count), mu=mu)
         levels = noise_levels(schedule, steps, _numbers(self.plain.sigmas[:-1])[::-1])
         return levels, levels * count
+
+
+class _TwiceOnFlow(_OnFlow):
+    """A solver that evaluates levels twice, also where a pipeline takes evaluations for steps.
+
+    Pipelines that give levels count what they get back, and start from a picture at any of it:
+    in the middle of a step too. Such a half is passed over; the next starts at the same level.
+    """
+
+    order: int
+    sigmas: Any
+    step_index: int | None
+    state_in_first_order: bool
+    _step_index: int
+    _init_step_index: Any
+
+    def set_timesteps(
+        self,
+        num_inference_steps: int | None = None,
+        device: Any = None,
+        sigmas: Sequence[float] | None = None,
+        mu: float | None = None,
+        timesteps: Sequence[float] | None = None,
+    ) -> None:
+        """Prepare for a number of steps, or on the levels that a pipeline gives."""
+        super().set_timesteps(num_inference_steps, device, sigmas, mu, timesteps)
+        counted = sigmas is not None or timesteps is not None
+        self.order = 1 if counted else self.base.order
+
+    def step(self, model_output: Any, timestep: Any, sample: Any, **more: Any) -> Any:
+        """Take a step, or no step where only the second half of one is left."""
+        if self.step_index is None:
+            self._init_step_index(timestep)
+        here = self._step_index
+        if self.state_in_first_order and self.sigmas[here] == self.sigmas[here + 1]:
+            self._step_index = here + 1
+            return (sample,)
+        return self.base.step(self, model_output, timestep, sample, **more)
 
 
 def _numbers(tensor: Any) -> Floats:
