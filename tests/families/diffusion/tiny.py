@@ -1,6 +1,8 @@
 """The real pipelines of diffusers at tiny size, with random weights."""
 
 import warnings
+from collections.abc import Callable
+from functools import wraps
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -43,15 +45,15 @@ XL = {
 }
 
 
-def _vae(latents: int = 4) -> Any:
+def _vae(latents: int = 4, blocks: int = 2) -> Any:
     return diffusers.AutoencoderKL(
-        block_out_channels=(8, 16),
+        block_out_channels=(*(8,) * (blocks - 1), 16),
         norm_num_groups=4,
         latent_channels=latents,
         scaling_factor=0.18215 if latents == 4 else 0.3611,
         shift_factor=None if latents == 4 else 0.1159,
-        down_block_types=("DownEncoderBlock2D",) * 2,
-        up_block_types=("UpDecoderBlock2D",) * 2,
+        down_block_types=("DownEncoderBlock2D",) * blocks,
+        up_block_types=("UpDecoderBlock2D",) * blocks,
     )
 
 
@@ -86,6 +88,21 @@ def _qwen() -> Any:
     )
 
 
+def _still(make: Callable[..., Any]) -> Callable[..., Any]:
+    """Let a pipeline be as it is once it is loaded: nothing in it drops out by chance."""
+
+    @wraps(make)
+    def made(**options: Any) -> Any:
+        pipeline = make(**options)
+        for part in pipeline.components.values():
+            if hasattr(part, "eval"):
+                part.eval()
+        return pipeline
+
+    return made
+
+
+@_still
 def sd1() -> Any:
     return diffusers.StableDiffusionPipeline(
         vae=_vae(),
@@ -99,6 +116,7 @@ def sd1() -> Any:
     )
 
 
+@_still
 def sd2() -> Any:
     return diffusers.StableDiffusionPipeline(
         vae=_vae(),
@@ -112,6 +130,7 @@ def sd2() -> Any:
     )
 
 
+@_still
 def sdxl() -> Any:
     return diffusers.StableDiffusionXLPipeline(
         vae=_vae(),
@@ -124,6 +143,7 @@ def sdxl() -> Any:
     )
 
 
+@_still
 def sd3() -> Any:
     return diffusers.StableDiffusion3Pipeline(
         transformer=diffusers.SD3Transformer2DModel(
@@ -147,6 +167,7 @@ def sd3() -> Any:
     )
 
 
+@_still
 def flux(guided: bool = True) -> Any:
     return diffusers.FluxPipeline(
         scheduler=diffusers.FlowMatchEulerDiscreteScheduler(),
@@ -168,6 +189,7 @@ def flux(guided: bool = True) -> Any:
     )
 
 
+@_still
 def chroma() -> Any:
     return diffusers.ChromaPipeline(
         scheduler=diffusers.FlowMatchEulerDiscreteScheduler(),
@@ -188,6 +210,7 @@ def chroma() -> Any:
     )
 
 
+@_still
 def z_image() -> Any:
     return diffusers.ZImagePipeline(
         scheduler=diffusers.FlowMatchEulerDiscreteScheduler(),
@@ -207,6 +230,7 @@ def z_image() -> Any:
     )
 
 
+@_still
 def pixart() -> Any:
     return diffusers.PixArtSigmaPipeline(
         tokenizer=tokens.t5(),
@@ -222,6 +246,278 @@ def pixart() -> Any:
             use_additional_conditions=False,
         ),
         scheduler=diffusers.DPMSolverMultistepScheduler(),
+    )
+
+
+def _flux(kind: str, channels: int = 64, blocks: int = 2) -> Any:
+    return getattr(diffusers, kind)(
+        scheduler=diffusers.FlowMatchEulerDiscreteScheduler(),
+        vae=_vae(16, blocks),
+        text_encoder=_clip(),
+        tokenizer=tokens.clip(),
+        text_encoder_2=_t5(),
+        tokenizer_2=tokens.t5(),
+        transformer=diffusers.FluxTransformer2DModel(
+            in_channels=channels,
+            out_channels=64,
+            num_layers=1,
+            num_single_layers=1,
+            attention_head_dim=8,
+            num_attention_heads=2,
+            joint_attention_dim=16,
+            pooled_projection_dim=16,
+            axes_dims_rope=(2, 2, 4),
+            guidance_embeds=True,
+        ),
+    )
+
+
+@_still
+def flux_kontext() -> Any:
+    # It enlarges what it edits to about 1024 x 1024: only latents of the real size stay small.
+    return _flux("FluxKontextPipeline", blocks=4)
+
+
+@_still
+def flux_fill() -> Any:
+    # 64 of noise, 64 of the picture around the hole, 4 x 4 pixels of mask for each of 4 places.
+    return _flux("FluxFillPipeline", channels=144)
+
+
+def _qwen_vae(blocks: int = 2) -> Any:
+    return diffusers.AutoencoderKLQwenImage(
+        base_dim=8,
+        z_dim=16,
+        dim_mult=[1] * blocks,
+        num_res_blocks=1,
+        temperal_downsample=[False] * (blocks - 1),
+    )
+
+
+def _qwen_eyes() -> Any:
+    text = {
+        "vocab_size": len(tokens.qwen()),
+        "hidden_size": 16,
+        "intermediate_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 1,
+        "rope_parameters": {"rope_type": "default", "mrope_section": [1, 1, 2]},
+        "bos_token_id": None,
+        "eos_token_id": None,
+    }
+    vision = {
+        "depth": 1,
+        "hidden_size": 16,
+        "intermediate_size": 32,
+        "num_heads": 2,
+        "out_hidden_size": 16,
+        "fullatt_block_indexes": [0],
+    }
+    marks = {
+        f"{name}_token_id": tokens.qwen().convert_tokens_to_ids(f"<|{token}|>")
+        for name, token in (
+            ("image", "image_pad"),
+            ("video", "video_pad"),
+            ("vision_start", "vision_start"),
+            ("vision_end", "vision_end"),
+        )
+    }
+    return transformers.Qwen2_5_VLForConditionalGeneration(
+        transformers.Qwen2_5_VLConfig(text_config=text, vision_config=vision, **marks)
+    )
+
+
+def _qwen_parts(blocks: int = 2) -> dict[str, Any]:
+    return {
+        "scheduler": diffusers.FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True),
+        "vae": _qwen_vae(blocks),
+        "text_encoder": _qwen_eyes(),
+        "tokenizer": tokens.qwen(),
+        "transformer": diffusers.QwenImageTransformer2DModel(
+            num_layers=1,
+            attention_head_dim=8,
+            num_attention_heads=2,
+            joint_attention_dim=16,
+            axes_dims_rope=(2, 2, 4),
+        ),
+    }
+
+
+@_still
+def qwen_image() -> Any:
+    return diffusers.QwenImagePipeline(**_qwen_parts())
+
+
+@_still
+def qwen_edit(plus: bool = False) -> Any:
+    # As with FLUX.1 Kontext above.
+    kind = diffusers.QwenImageEditPlusPipeline if plus else diffusers.QwenImageEditPipeline
+    return kind(processor=tokens.qwen_eyes(), **_qwen_parts(blocks=4))
+
+
+@_still
+def sana() -> Any:
+    return diffusers.SanaPipeline(
+        tokenizer=tokens.gemma(),
+        text_encoder=transformers.Gemma2Model(
+            transformers.Gemma2Config(
+                vocab_size=len(tokens.gemma()),
+                hidden_size=16,
+                intermediate_size=32,
+                num_hidden_layers=1,
+                num_attention_heads=2,
+                num_key_value_heads=1,
+                head_dim=8,
+            )
+        ),
+        vae=diffusers.AutoencoderDC(
+            latent_channels=4,
+            attention_head_dim=2,
+            encoder_block_types=("ResBlock", "EfficientViTBlock"),
+            decoder_block_types=("ResBlock", "EfficientViTBlock"),
+            encoder_block_out_channels=(8, 8),
+            decoder_block_out_channels=(8, 8),
+            encoder_qkv_multiscales=((), (5,)),
+            decoder_qkv_multiscales=((), (5,)),
+            encoder_layers_per_block=(1, 1),
+            decoder_layers_per_block=(1, 1),
+            scaling_factor=0.41407,
+        ),
+        transformer=diffusers.SanaTransformer2DModel(
+            in_channels=4,
+            out_channels=4,
+            num_layers=1,
+            num_attention_heads=2,
+            attention_head_dim=4,
+            num_cross_attention_heads=2,
+            cross_attention_head_dim=4,
+            cross_attention_dim=8,
+            caption_channels=16,
+            sample_size=32,
+        ),
+        scheduler=diffusers.FlowMatchEulerDiscreteScheduler(),
+    )
+
+
+def _flux2_parts(words: int, layers: int) -> dict[str, Any]:
+    return {
+        "scheduler": diffusers.FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True),
+        "vae": diffusers.AutoencoderKLFlux2(
+            block_out_channels=(8, 16),
+            norm_num_groups=4,
+            latent_channels=4,
+            down_block_types=("DownEncoderBlock2D",) * 2,
+            up_block_types=("UpDecoderBlock2D",) * 2,
+        ),
+        "transformer": diffusers.Flux2Transformer2DModel(
+            in_channels=16,
+            num_layers=1,
+            num_single_layers=1,
+            attention_head_dim=16,
+            num_attention_heads=2,
+            joint_attention_dim=words * layers,
+            axes_dims_rope=(4, 4, 4, 4),
+        ),
+    }
+
+
+@_still
+def flux2() -> Any:
+    text = {
+        "vocab_size": len(tokens.mistral()),
+        "hidden_size": 8,
+        "intermediate_size": 16,
+        "num_hidden_layers": 31,
+        "num_attention_heads": 1,
+        "num_key_value_heads": 1,
+        "head_dim": 8,
+    }
+    vision = {
+        "hidden_size": 8,
+        "intermediate_size": 16,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 1,
+        "head_dim": 8,
+    }
+    return diffusers.Flux2Pipeline(
+        text_encoder=transformers.Mistral3ForConditionalGeneration(
+            transformers.Mistral3Config(
+                text_config=transformers.MistralConfig(**text),
+                vision_config=transformers.PixtralVisionConfig(**vision),
+            )
+        ),
+        tokenizer=tokens.mistral(),
+        **_flux2_parts(8, 3),
+    )
+
+
+@_still
+def flux2_klein(distilled: bool = False) -> Any:
+    return diffusers.Flux2KleinPipeline(
+        text_encoder=transformers.Qwen3ForCausalLM(
+            transformers.Qwen3Config(
+                vocab_size=len(tokens.qwen()),
+                hidden_size=8,
+                intermediate_size=16,
+                num_hidden_layers=28,
+                num_attention_heads=1,
+                num_key_value_heads=1,
+                head_dim=8,
+            )
+        ),
+        tokenizer=tokens.qwen(),
+        is_distilled=distilled,
+        **_flux2_parts(8, 3),
+    )
+
+
+@_still
+def krea2(distilled: bool = False) -> Any:
+    text = {
+        "vocab_size": len(tokens.qwen()),
+        "hidden_size": 16,
+        "intermediate_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 1,
+        "head_dim": 8,
+        "rope_parameters": {"rope_type": "default", "mrope_section": [1, 1, 2]},
+    }
+    vision = {
+        "depth": 1,
+        "hidden_size": 16,
+        "intermediate_size": 32,
+        "num_heads": 2,
+        "out_hidden_size": 16,
+        "num_position_embeddings": 16,
+        "deepstack_visual_indexes": [0],
+    }
+    return diffusers.Krea2Pipeline(
+        scheduler=diffusers.FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True),
+        vae=_qwen_vae(),
+        text_encoder=transformers.Qwen3VLModel(
+            transformers.Qwen3VLConfig(text_config=text, vision_config=vision)
+        ),
+        tokenizer=tokens.qwen(),
+        transformer=diffusers.Krea2Transformer2DModel(
+            num_layers=1,
+            attention_head_dim=16,
+            num_attention_heads=2,
+            num_key_value_heads=1,
+            intermediate_size=32,
+            timestep_embed_dim=16,
+            text_hidden_dim=16,
+            num_text_layers=2,
+            text_num_attention_heads=2,
+            text_num_key_value_heads=2,
+            text_intermediate_size=32,
+            num_layerwise_text_blocks=1,
+            num_refiner_text_blocks=1,
+            axes_dims_rope=(4, 6, 6),
+        ),
+        text_encoder_select_layers=(1, 2),
+        is_distilled=distilled,
     )
 
 

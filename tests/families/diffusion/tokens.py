@@ -58,6 +58,18 @@ def qwen() -> Any:
     return _byte_level(END, _QWEN_SPECIAL, CHAT)
 
 
+class _Eyes(transformers.Qwen2VLProcessor):  # type: ignore[misc]  # untyped library
+    """Qwen2-VL's processor without its part for films, which would need torchvision."""
+
+    def check_argument_for_proper_class(self, name: str, part: Any) -> Any:
+        return type(part)
+
+
+def qwen_eyes() -> Any:
+    """The processor of Qwen2-VL: words and pictures."""
+    return _Eyes(transformers.Qwen2VLImageProcessorPil(), qwen(), None)
+
+
 def mistral() -> Any:
     """Stands for Mistral's, which is of the same kind."""
     return _byte_level("<pad>", _MISTRAL_SPECIAL, MISTRAL_CHAT)
