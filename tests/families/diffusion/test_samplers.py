@@ -1,6 +1,8 @@
 """Samplers on schedules: against a denoiser whose answer is known, and in real pipelines."""
 
+import math
 from importlib import import_module
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -37,6 +39,7 @@ NOISY = {
     "dpmpp_sde",
     "dpmpp_2m_sde",
     "dpmpp_2m_sde_heun",
+    "dpmpp_3m_sde",
     "sa_solver",
     "ddpm",
     "lcm",
@@ -149,6 +152,54 @@ def test_left_open_it_is_the_models_own(
     assert theirs == ours
 
 
+def by_hand(levels: list[float], order: int, kind: str) -> torch.Tensor:
+    """DPM-Solver++ as an SDE of two or three steps back, as k-diffusion writes it."""
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.randn(1, 4, 12, 12, generator=generator)
+    picture: torch.Tensor = noise.double() * math.hypot(1, levels[0])
+    clean = picture
+    before: list[tuple[torch.Tensor, float]] = []
+    for here, there in pairwise(levels):
+        clean = MEAN + SPREAD**2 / (SPREAD**2 + here**2) * (picture - MEAN)
+        noise = torch.randn(1, 4, 12, 12, generator=generator).double()
+        if there == 0:
+            break
+        h = math.log(here / there)
+        picture = math.exp(-2 * h) * picture - math.expm1(-2 * h) * clean
+        phi_2 = math.expm1(-2 * h) / (2 * h) + 1
+        share = -math.expm1(-2 * h) / 2 if kind == "midpoint" else phi_2
+        if before:
+            slope = (clean - before[-1][0]) * h / before[-1][1]
+            if order == 3 and len(before) > 1:
+                r_0, r_1 = before[-1][1] / h, before[-2][1] / h
+                bend = (slope - (before[-1][0] - before[-2][0]) / r_1) / (r_0 + r_1)
+                slope = slope + bend * r_0
+                picture = picture - (phi_2 / (2 * h) - 0.5) * bend
+            picture = picture + share * slope
+        picture = picture + noise * there * (-math.expm1(-2 * h)) ** 0.5
+        before.append((clean, h))
+    return clean
+
+
+@pytest.mark.parametrize(
+    ("sampler", "order", "kind"),
+    [
+        ("dpmpp_2m_sde", 2, "midpoint"),
+        ("dpmpp_2m_sde_heun", 2, "heun"),
+        ("dpmpp_3m_sde", 3, "heun"),
+    ],
+)
+@pytest.mark.parametrize("schedule", ["karras", "exponential", "sgm_uniform", "normal"])
+@pytest.mark.parametrize("steps", [2, 3, 16, 25])
+def test_steps_back_with_noise_are_those_of_k_diffusion(
+    sampler: str, order: int, kind: str, schedule: str, steps: int
+) -> None:
+    scheduler = build(NOISE_CONFIG, sampler, schedule, "epsilon")
+    picture = draw(scheduler, steps, "epsilon").picture
+    wanted = by_hand([float(level) for level in scheduler.sigmas], order, kind)
+    torch.testing.assert_close(picture.double(), wanted, atol=5e-3, rtol=5e-3)
+
+
 @pytest.mark.parametrize("prediction", ["epsilon", "flow"])
 def test_the_own_sampler_by_its_name_draws_the_same(prediction: Prediction) -> None:
     config = CONFIGS[prediction]
@@ -212,7 +263,7 @@ def test_what_does_not_go_together_is_refused() -> None:
         None, "karras", config={**NOISE_CONFIG, "_class_name": "PNDMScheduler"}
     )
     assert "It has: euler," in refused("dpm_fast", None)
-    assert "dpmpp_3m_sde" in refused("dpmpp_3m_sde", None)
+    assert "“restart”" in refused("restart", None)
     assert "“nonsense”" in refused("nonsense", "karras")
     assert "“linear_quadratic”" in refused("euler", "linear_quadratic")
     assert "“ddim”" in refused("ddim", None, config=FLOW_CONFIG, by="flow")

@@ -12,6 +12,7 @@
     dpmpp_sde            DPMSolverSinglestep, SDE    the same                  all
     dpmpp_2m_sde         DPMSolverMultistep, SDE     the same                  all
     dpmpp_2m_sde_heun    … with Heun's formula       the same                  all
+    dpmpp_3m_sde         … of order 3, put right     the same                  all
     deis                 DEISMultistep               the same                  all
     uni_pc, uni_pc_bh2   UniPCMultistep, B1 or B2    the same                  all
     sa_solver            SASolver                    —                         all
@@ -24,8 +25,7 @@ noise-predicting model goes on the levels that diffusers gives this solver, a fl
 on its own levels. With a schedule, the levels are those of `levels`, for every solver the same.
 DDIM without noise is Euler's method: with a schedule, Euler stands in for it.
 
-Not here: `dpmpp_3m_sde`, whose third-order term has a wrong sign in diffusers 0.42; `dpmpp_sde`
-is DPM-Solver++'s own SDE of single steps, which counts each evaluation as a step.
+`dpmpp_sde` is DPM-Solver++'s own SDE of single steps, which counts each evaluation as a step.
 """
 
 import inspect
@@ -69,6 +69,7 @@ _FOR_BOTH: Mapping[Sampler, Solver] = {
     Sampler.DPMPP_SDE: _dpm(_SINGLESTEP, 2, noisy=True),
     Sampler.DPMPP_2M_SDE: _dpm(_MULTISTEP, 2, noisy=True),
     Sampler.DPMPP_2M_SDE_HEUN: _dpm(_MULTISTEP, 2, noisy=True, heun=True),
+    Sampler.DPMPP_3M_SDE: _dpm(_MULTISTEP, 3, noisy=True, heun=True),
     Sampler.DEIS: Solver("DEISMultistepScheduler", {"algorithm_type": "deis", "solver_order": 2}),
     Sampler.UNI_PC: _uni_pc("bh1", "sigma_min"),
     Sampler.UNI_PC_BH2: _uni_pc("bh2", "zero"),
