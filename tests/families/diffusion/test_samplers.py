@@ -107,6 +107,25 @@ def test_without_noise_the_exact_picture_comes_nearer(
     assert fine.error < coarse.error + 0.01
 
 
+@pytest.mark.parametrize(
+    ("prediction", "sampler"),
+    [
+        (prediction, sampler)
+        for prediction in ("epsilon", "flow")
+        for sampler in samplers_for(prediction)
+    ],
+)
+def test_from_a_picture_too_the_end_is_the_exact_one(prediction: Prediction, sampler: str) -> None:
+    schedules = (None,) if sampler in ON_OWN_TIMES and prediction != "flow" else (None, "karras")
+    for schedule in schedules:
+        scheduler = build(CONFIGS[prediction], sampler, schedule, prediction)
+        drawn = draw(scheduler, 40, prediction, start=20)
+        if sampler in NOISY:
+            assert torch.isfinite(drawn.picture).all()
+        else:
+            assert drawn.error < (0.15 if schedule is None or sampler in FIRST_ORDER else 0.02)
+
+
 @pytest.mark.parametrize("prediction", ["epsilon", "flow"])
 @pytest.mark.parametrize("sampler", sorted(NOISY))
 def test_with_noise_pictures_come_again_from_their_seed(

@@ -51,17 +51,29 @@ class Drawn:
         return float((self.picture - self.exact).abs().max())
 
 
-def draw(scheduler: Any, steps: int, prediction: Prediction, seed: int = 0) -> Drawn:
-    """Follow a scheduler as a pipeline does, asking the exact denoiser."""
+def draw(
+    scheduler: Any, steps: int, prediction: Prediction, seed: int = 0, start: int = 0
+) -> Drawn:
+    """Follow a scheduler as a pipeline does, asking the exact denoiser.
+
+    From a later step than the first it starts with a flat picture, mixed with noise.
+    """
     generator = torch.Generator().manual_seed(seed)
     scheduler.set_timesteps(steps)
     noise = torch.randn(1, 4, 12, 12, generator=generator)
     takes = "generator" in inspect.signature(scheduler.step).parameters
     more = {"generator": generator} if takes else {}
     sample = noise if prediction == "flow" else noise * scheduler.init_noise_sigma
-    exact = MEAN + SPREAD * noise
+    exact = noise
+    times = scheduler.timesteps[start * scheduler.order :]
+    if start:
+        if hasattr(scheduler, "set_begin_index"):
+            scheduler.set_begin_index(start * scheduler.order)
+        mix = scheduler.scale_noise if prediction == "flow" else scheduler.add_noise
+        flat, first = torch.full_like(noise, 0.2), times[:1]
+        sample = mix(flat, first, noise) if prediction == "flow" else mix(flat, noise, first)
     log_table = np.log(noise_table())
-    for index, time in enumerate(scheduler.timesteps):
+    for index, time in enumerate(times):
         if prediction == "flow":
             sigma = float(time) / 1000
             alpha, given = 1 - sigma, sample
@@ -70,10 +82,10 @@ def draw(scheduler: Any, steps: int, prediction: Prediction, seed: int = 0) -> D
             level = float(np.exp(np.interp(float(time), np.arange(1000), log_table)))
             alpha = 1 / np.sqrt(1 + level**2)
             sigma = alpha * level
-            if index == 0:
-                exact = MEAN + SPREAD * (given / alpha - MEAN) / np.sqrt(SPREAD**2 + level**2)
         # The mean of a normal distribution seen through noise.
         seen = (alpha * SPREAD) ** 2 + sigma**2
+        if index == 0:
+            exact = MEAN + SPREAD * (given - alpha * MEAN) / np.sqrt(seen)
         away = (given - alpha * MEAN) / seen
         clean = MEAN + alpha * SPREAD**2 * away
         guess = sigma * away

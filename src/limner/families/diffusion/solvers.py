@@ -36,6 +36,9 @@ _LOGARITHMIC = frozenset(
 _ABOVE_ZERO = frozenset({"DEISMultistepScheduler", "UniPCMultistepScheduler", "SASolverScheduler"})
 """Solvers that divide by the level they end on, or may."""
 
+_BY_WHOLE_TIMES = frozenset({"SASolverScheduler"})
+"""Solvers that look up by the time how much noise a picture is mixed with."""
+
 _DISTILLED = frozenset({"LCMScheduler", "TCDScheduler"})
 """Solvers that go on some of the few times a model was distilled on."""
 
@@ -317,6 +320,8 @@ def _put(solver: Any, levels: Floats, times: Floats, device: Any) -> None:
     end = 1e-4 if solver.base.__name__ in _ABOVE_ZERO else 0.0
     sigmas = torch.tensor([*levels, end], dtype=torch.float32, device=solver.sigmas.device)
     moments = torch.tensor(times, dtype=torch.float32, device=device)
+    if solver.base.__name__ in _BY_WHOLE_TIMES:
+        moments = moments.round().long()
     if solver.base.__name__ in _TWICE:
         sigmas = torch.cat([sigmas[:1], sigmas[1:-1].repeat_interleave(2), sigmas[-1:]])
         moments = torch.cat([moments[:1], moments[1:].repeat_interleave(2)])
