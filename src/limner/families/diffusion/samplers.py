@@ -20,6 +20,9 @@
     lcm                  LCM                         FlowMatchLCM              all for flow
     ddpm, plms, tcd      DDPM, PNDM, TCD             —                         none
 
+“All” is normal, simple, sgm_uniform, karras, exponential, beta and kl_optimal; ddim_uniform for
+noise and v; linear_quadratic for flow. align_your_steps has numbers for single models only.
+
 Left open, both are the model's own and nothing differs from diffusers. With a sampler alone, a
 noise-predicting model goes on the levels that diffusers gives this solver, a flow-matching one
 on its own levels. With a schedule, the levels are those of `levels`, for every solver the same.
