@@ -66,10 +66,10 @@ def _clip(projected: bool = False) -> Any:
     )
 
 
-def _t5() -> Any:
+def _t5(width: int = 16) -> Any:
     return transformers.T5EncoderModel(
         transformers.T5Config(
-            vocab_size=len(tokens.t5()), d_model=16, d_ff=32, d_kv=8, num_layers=1, num_heads=2
+            vocab_size=len(tokens.t5()), d_model=width, d_ff=32, d_kv=8, num_layers=1, num_heads=2
         )
     )
 
@@ -151,7 +151,7 @@ def sd3() -> Any:
             num_layers=1,
             attention_head_dim=8,
             num_attention_heads=2,
-            joint_attention_dim=16,
+            joint_attention_dim=32,
             caption_projection_dim=16,
             pooled_projection_dim=32,
             pos_embed_max_size=64,
@@ -162,7 +162,7 @@ def sd3() -> Any:
         tokenizer=tokens.clip(),
         text_encoder_2=_clip(projected=True),
         tokenizer_2=tokens.clip(pad="!</w>"),
-        text_encoder_3=_t5(),
+        text_encoder_3=_t5(32),
         tokenizer_3=tokens.t5(),
     )
 
