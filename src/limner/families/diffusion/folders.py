@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeGuard
 
 from limner.domain.errors import WeightsRejected
 from limner.families.diffusion.finding import Finding, Kind, Prediction
@@ -90,9 +91,9 @@ def read_pipeline(folder: Path) -> Pipeline:
     if not isinstance(class_name, str):
         raise WeightsRejected(f"{folder.name} has a {INDEX} that names no pipeline. Get it again.")
     components = {
-        name: _component(folder, name, str(entry[1]))
+        name: _component(folder, name, entry[1])
         for name, entry in index.items()
-        if isinstance(entry, list) and len(entry) == 2 and all(entry) and _has_weights(folder, name)
+        if _is_part(entry) and _has_weights(folder, name)
     }
     scheduler = folder / "scheduler" / "scheduler_config.json"
     predicted = _read(scheduler).get("prediction_type") if scheduler.is_file() else ""
@@ -120,6 +121,15 @@ _SPARED = ("safety_checker",)
 def _has_weights(folder: Path, name: str) -> bool:
     return bool(re.fullmatch(r"\w{1,60}", name)) and (
         not _WEIGHTLESS.fullmatch(name) and (name not in _SPARED or (folder / name).is_dir())
+    )
+
+
+def _is_part(entry: object) -> TypeGuard[list[str]]:
+    """Whether a line of the description names a part: a library and a class of it."""
+    return (
+        isinstance(entry, list)
+        and len(entry) == 2
+        and all(isinstance(one, str) and one for one in entry)
     )
 
 

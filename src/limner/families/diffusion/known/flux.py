@@ -223,8 +223,9 @@ _CHROMA1 = Facts(
     pipelines=MappingProxyType(
         {
             Task.TEXT_TO_IMAGE: "ChromaPipeline",
+            # No ChromaInpaintPipeline: in diffusers 0.42 it asks its transformer for a setting
+            # that Chroma's does not have.
             Task.IMAGE_TO_IMAGE: "ChromaImg2ImgPipeline",
-            Task.INPAINT: "ChromaInpaintPipeline",
         }
     ),
     repositories=(Repository("lodestones/Chroma1-HD"),),

@@ -1,0 +1,115 @@
+"""The families of diffusion models, all on one driver: facts in, cards and pictures out."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+from limner.domain.capability import Capability, Range, Sizes, TaskInputs
+from limner.domain.card import Installed, ModelCard
+from limner.domain.errors import WeightsRejected
+from limner.domain.recipe import InputRole, Task
+from limner.families.checkpoint import own_name
+from limner.families.diffusion.calls import OWN, Manner
+from limner.families.diffusion.facts import Facts, facts_of
+from limner.families.diffusion.files import files_of
+from limner.families.diffusion.finding import Finding, Kind, Prediction
+from limner.families.diffusion.folders import INDEX, recognise_folder
+from limner.families.diffusion.samplers import samplers_for, schedules_for
+from limner.families.family import Hash, LoadedModel, Placement
+
+_INPUTS: Mapping[Task, TaskInputs] = MappingProxyType(
+    {
+        Task.TEXT_TO_IMAGE: TaskInputs(task=Task.TEXT_TO_IMAGE),
+        Task.IMAGE_TO_IMAGE: TaskInputs(task=Task.IMAGE_TO_IMAGE, required=(InputRole.INIT,)),
+        Task.INPAINT: TaskInputs(task=Task.INPAINT, required=(InputRole.INIT, InputRole.MASK)),
+        Task.EDIT: TaskInputs(task=Task.EDIT, required=(InputRole.INIT,)),
+    }
+)
+
+
+@dataclass(frozen=True)
+class DiffusionFamily:
+    """A family of diffusion models that diffusers can run; its name is that of its facts."""
+
+    name: str
+
+    def cards(self) -> tuple[ModelCard, ...]:
+        """None: these models are the user's own, found where they lie."""
+        return ()
+
+    def recognise(self, path: Path, sha256_of: Hash, /) -> ModelCard | None:
+        """Return the card of a diffusers folder of this family, or None.
+
+        Raises WeightsRejected with the reason for a folder that is damaged, cut short or pickled,
+        and for a variant that is known and not drawn with.
+        """
+        if not (path / INDEX).is_file():
+            return None
+        found = recognise_folder(path)
+        if found.kind is Kind.REFUSED:
+            raise WeightsRejected(found.reason)
+        if found.kind is not Kind.PIPELINE or found.family != self.name:
+            return None
+        facts = facts_of(found.family, found.variant)
+        if not facts.pipelines:
+            raise WeightsRejected(
+                f"{path.name} is {facts.title}, which Limner knows and does not draw with."
+            )
+        return ModelCard(
+            name=own_name(path),
+            title=facts.title,
+            summary=found.reason,
+            family=found.family,
+            variant=found.variant,
+            files=files_of(path, sha256_of),
+            licence=facts.licence,
+            homepage=facts.homepage,
+            capability=_capability(facts, found),
+        )
+
+    def load(self, installed: Installed, placement: Placement, /) -> LoadedModel:
+        """Load the pipeline with diffusers; raises WeightsRejected where it cannot be."""
+        from limner.families.diffusion.loading import choose_device, load_pipeline
+        from limner.families.diffusion.model import DiffusionModel
+
+        folder = installed.files[INDEX].parent
+        found = recognise_folder(folder)
+        facts = facts_of(installed.card.family, installed.card.variant)
+        manner = Manner(facts.pipelines, facts.guidance_argument, _prediction(facts, found))
+        device = choose_device()
+        return DiffusionModel(load_pipeline(folder, device), manner, device, placement.threads)
+
+
+def _capability(facts: Facts, found: Finding) -> Capability:
+    prediction = _prediction(facts, found)
+    redraws = Task.IMAGE_TO_IMAGE in facts.pipelines
+    return Capability(
+        tasks=tuple(_INPUTS[task] for task in facts.pipelines),
+        sizes=Sizes(default=facts.size, drawn=facts.area, multiple=facts.multiple),
+        steps=facts.steps,
+        guidance=facts.guidance,
+        guidance_meaning=facts.guidance_meaning,
+        strength=Range[float](low=0.0, high=1.0, default=facts.strength) if redraws else None,
+        samplers=(OWN, *samplers_for(prediction)),
+        schedules=(OWN, *schedules_for(prediction)),
+        negative_prompt=facts.negative_prompt,
+    )
+
+
+def _prediction(facts: Facts, found: Finding) -> Prediction:
+    return found.prediction or facts.prediction
+
+
+STABLE_DIFFUSION_1 = DiffusionFamily("sd1")
+STABLE_DIFFUSION_2 = DiffusionFamily("sd2")
+STABLE_DIFFUSION_XL = DiffusionFamily("sdxl")
+STABLE_DIFFUSION_3 = DiffusionFamily("sd3")
+FLUX_1 = DiffusionFamily("flux1")
+FLUX_2 = DiffusionFamily("flux2")
+CHROMA = DiffusionFamily("chroma")
+KREA_2 = DiffusionFamily("krea2")
+QWEN_IMAGE = DiffusionFamily("qwen-image")
+Z_IMAGE = DiffusionFamily("z-image")
+SANA = DiffusionFamily("sana")
+PIXART = DiffusionFamily("pixart")

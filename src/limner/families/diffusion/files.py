@@ -1,0 +1,39 @@
+"""Which files of a diffusers folder decide its pictures."""
+
+import re
+from pathlib import Path
+
+from limner.domain.card import WeightFile
+from limner.families.checkpoint import local_file
+from limner.families.diffusion.folders import INDEX, read_pipeline
+from limner.families.family import Hash
+
+_DESCRIBING = frozenset({".json", ".txt", ".model", ".jinja"})
+"""Endings of descriptions, vocabularies and templates."""
+
+_LARGEST = 64 * 1024 * 1024
+"""Bytes of a description; what is larger is something else."""
+
+
+def files_of(folder: Path, sha256_of: Hash) -> tuple[WeightFile, ...]:
+    """Return every file of a diffusers folder that decides its pictures, in order of their names.
+
+    The description, the weights that are loaded, and the settings and vocabularies of each part;
+    neither other precisions of the same weights nor pictures and notes beside them.
+    """
+    pipeline = read_pipeline(folder)
+    weights = [path for part in pipeline.components.values() for path in part.weights]
+    described = [
+        path
+        for name, entry in sorted(pipeline.settings.items())
+        if isinstance(entry, list) and re.fullmatch(r"\w{1,60}", name) and (folder / name).is_dir()
+        for path in sorted((folder / name).iterdir())
+        if path.suffix.lower() in _DESCRIBING and path.is_file()
+    ]
+    small = [path for path in described if path.stat().st_size <= _LARGEST]
+    named = {path.relative_to(folder).as_posix(): path for path in (*weights, *small)}
+    named[INDEX] = folder / INDEX
+    return tuple(
+        local_file(path, sha256_of).model_copy(update={"name": name})
+        for name, path in sorted(named.items())
+    )

@@ -1,0 +1,163 @@
+"""A diffusion model in memory: draws Recipes by calling pipelines of diffusers."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from limner.domain.event import Preview, Step
+from limner.domain.recipe import InputRole, Recipe, Task
+from limner.families.diffusion.calls import OWN, Manner, arguments_of, takes, to_pixels, words_of
+from limner.families.diffusion.loading import (
+    Device,
+    Libraries,
+    bytes_of,
+    libraries,
+    memory_told,
+    quiet,
+)
+from limner.families.diffusion.memo import Memo
+from limner.families.diffusion.previews import LatentMap, fit_map, spread
+from limner.families.diffusion.samplers import build, give_noise
+from limner.families.family import Order, Pixels, Watch
+
+
+class DiffusionModel:
+    """Draws orders one after the other; see `families.family.LoadedModel`.
+
+    Each picture is what the pipeline itself draws with these arguments, bit by bit.
+    """
+
+    def __init__(self, pipeline: Any, manner: Manner, device: Device, threads: int) -> None:
+        self._manner = manner
+        self._device = device
+        self._threads = threads
+        self._used: Libraries = libraries()
+        self._pipelines: dict[type, Any] = {}
+        self._first = self._keep(pipeline)
+        own = pipeline.scheduler
+        self._noise = {**own.config, "_class_name": type(own).__name__}
+        self._map: LatentMap | None = None
+        self.bytes = bytes_of(pipeline)
+
+    @property
+    def libraries(self) -> tuple[tuple[str, str], ...]:
+        """The libraries that decide its numbers."""
+        return self._used.versions
+
+    @property
+    def dtype(self) -> str:
+        """The number format it computes in."""
+        return self._device.dtype
+
+    @property
+    def device(self) -> str:
+        """Where it computes."""
+        return self._device.name
+
+    def perform(self, orders: Sequence[Order], watch: Watch) -> list[Pixels]:
+        """Draw orders, one at a time."""
+        if self._device.name == "cpu":
+            self._used.torch.set_num_threads(self._threads)
+        return [
+            self._draw(order, Watch(watch.tell, watch.token, watch.first + position))
+            for position, order in enumerate(orders)
+        ]
+
+    def close(self) -> None:
+        """Give the memory back."""
+        self._pipelines.clear()
+        del self._first
+        if self._device.name == "cuda":
+            self._used.torch.cuda.empty_cache()
+
+    def _draw(self, order: Order, watch: Watch) -> Pixels:
+        recipe = order.recipe
+        watch.token.check()
+        if _keeps(recipe):
+            return order.inputs[InputRole.INIT].copy()
+        pipeline = self._pipeline(recipe.task)
+        pipeline.scheduler = self._scheduler(recipe)
+        generator = self._used.torch.Generator("cpu").manual_seed(recipe.seed)
+        give_noise(pipeline.scheduler, generator)
+        arguments = {
+            **arguments_of(order, pipeline, self._manner.guidance),
+            **words_of(recipe, pipeline, self._manner.guidance),
+            **self._following(pipeline, recipe, watch),
+            "generator": generator,
+        }
+        with memory_told(), quiet():
+            drawn = pipeline(**arguments).images[0]
+        return to_pixels(drawn)
+
+    def _pipeline(self, task: Task) -> Any:
+        """Return the pipeline that does a task; all share the parts in memory."""
+        wanted = getattr(self._used.diffusers, self._manner.pipelines[task])
+        if wanted not in self._pipelines:
+            self._keep(wanted(**_parts_for(wanted, self._first)))
+        return self._pipelines[wanted]
+
+    def _keep(self, pipeline: Any) -> Any:
+        pipeline.set_progress_bar_config(disable=True)
+        pipeline.encode_prompt = Memo(pipeline.encode_prompt)
+        self._pipelines[type(pipeline)] = pipeline
+        return pipeline
+
+    def _scheduler(self, recipe: Recipe) -> Any:
+        """Return a scheduler of the model's own kind, or of the sampler and schedule asked for."""
+        sampler, schedule = (
+            None if one in (None, OWN) else one for one in (recipe.sampler, recipe.schedule)
+        )
+        return build(self._noise, sampler, schedule, self._manner.prediction)
+
+    def _following(self, pipeline: Any, recipe: Recipe, watch: Watch) -> dict[str, Any]:
+        """Return the argument by which a pipeline tells of its steps."""
+        follower = _Follower(self.latent_map, pipeline, recipe, watch)
+        if "callback_on_step_end" in takes(pipeline):
+            return {"callback_on_step_end": follower}
+        return {"callback": follower.after, "callback_steps": 1}
+
+    def latent_map(self) -> LatentMap:
+        """Return the map that previews are made with, fitted when first asked."""
+        if self._map is None:
+            self._map = fit_map(self._first, self._used.torch)
+        return self._map
+
+
+class _Follower:
+    """Told of each step by a pipeline; tells the watch, and stops when it is asked to."""
+
+    def __init__(
+        self, latent_map: Callable[[], LatentMap], pipeline: Any, recipe: Recipe, watch: Watch
+    ) -> None:
+        self._latent_map, self._pipeline = latent_map, pipeline
+        self._recipe, self._watch = recipe, watch
+
+    def __call__(self, _: Any, step: int, time: Any, tensors: dict[str, Any]) -> dict[str, Any]:
+        """Follow a pipeline of today's kind."""
+        self.after(step, time, tensors["latents"])
+        return {}
+
+    def after(self, step: int, _time: Any, latents: Any) -> None:
+        """Follow a pipeline of the older kind."""
+        watch = self._watch
+        watch.token.check()
+        steps = int(getattr(self._pipeline, "num_timesteps", None) or self._recipe.steps or 1)
+        watch.tell(Step(watch.first, "draw", step + 1, steps))
+        if step + 1 >= steps:
+            return
+        pixels = self._latent_map().look(spread(self._pipeline, latents, self._recipe.native_size))
+        height, width = pixels.shape[:2]
+        watch.tell(Preview(watch.first, width, height, pixels.tobytes()))
+
+
+def _keeps(recipe: Recipe) -> bool:
+    """Whether nothing would be redrawn: so little strength that no step is left."""
+    init = recipe.input(InputRole.INIT)
+    strength = 1.0 if init is None or init.strength is None else init.strength
+    return int((recipe.steps or 1) * strength) < 1
+
+
+def _parts_for(wanted: type, pipeline: Any) -> dict[str, Any]:
+    expected, optional = pipeline._get_signature_keys(wanted)  # noqa: SLF001 - none is public
+    config = dict(pipeline.config)
+    parts = {name: pipeline.components.get(name) for name in expected}
+    return {**parts, **{name: config[name] for name in optional if name in config}}
