@@ -31,13 +31,11 @@ class Work:
 class Held:
     """The most numbers held at once.
 
-    `copies` come on top on a CPU, whose convolutions reorder what they read. `scattered` is
-    whether many tensors are of so many sizes that their memory is left in pieces.
+    `copies` come on top on a CPU, whose convolutions reorder what they read.
     """
 
     numbers: int
     copies: int = 0
-    scattered: bool = False
 
 
 def of_text_encoder(part: Part, work: Work) -> Held | None:
@@ -181,7 +179,7 @@ def _unet(part: Part, settings: Settings, work: Work, scale: int) -> Held:
         most = max(most, (3 * (width + below) + (layers + 2) * width) * cells)
         kept += layers * width * cells + (width * cells / 4 if level + 1 < len(widths) else 0)
     kernel = kept + part.largest_kernel - most
-    return Held(round(most), max(0, round(kernel)), scattered=True)
+    return Held(round(most), max(0, round(kernel)))
 
 
 _ATTENTION = 24

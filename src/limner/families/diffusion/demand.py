@@ -1,7 +1,7 @@
 """How much memory a way of drawing takes, predicted before anything is loaded."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 from limner.domain.recipe import Size
@@ -16,10 +16,12 @@ from limner.families.diffusion.activations import (
 from limner.families.diffusion.inventory import PACKED, Part, Role
 
 DeviceKind: TypeAlias = Literal["cpu", "cuda", "mps", "xpu"]
-Quantisation: TypeAlias = Literal["none", "half", "fp8", "int8", "nf4", "gguf"]
+Quantisation: TypeAlias = Literal["none", "stored", "half", "fp8", "int8", "nf4"]
 """How weights lie in memory where that is not the number format of computing.
 
-`half`: 16 bits of weights stored so, widened to 32 a layer at a time: the same picture.
+`stored`: the denoiser's as they are quantised in its file, GGUF for one. `half`: the 16 bits of
+weights stored so, widened to 32 a layer at a time: the same picture. The others are of large
+parts only, and never of what is stored quantised.
 """
 Offload: TypeAlias = Literal["none", "model", "group", "sequential"]
 """What waits in the machine's memory: nothing, parts, blocks of parts, single layers."""
@@ -58,12 +60,14 @@ class Demand:
 
     `weights` on the device, `stages` the most it holds in each stage, by name, weights and
     runtime with it; `runtime` the libraries; `host` what else the machine's own memory holds.
+    `mapped` is what of `load` are files that are read: the system lets go of these when it must.
     `unknown` names the parts whose work cannot be predicted; a rough guess stands for it.
     """
 
     weights: int
     stages: tuple[tuple[str, int], ...]
     runtime: int
+    mapped: int = 0
     host: int = 0
     unknown: tuple[str, ...] = ()
 
@@ -73,9 +77,9 @@ class Demand:
         return max(size for _, size in self.stages)
 
     @property
-    def narrowest(self) -> str:
-        """The stage that takes the most."""
-        return max(self.stages, key=lambda stage: stage[1])[0]
+    def needed(self) -> int:
+        """The bytes that must be free: the peak, less files that need not stay in memory."""
+        return max(size - (self.mapped if name == _LOAD else 0) for name, size in self.stages)
 
 
 TILE = 512
@@ -85,8 +89,11 @@ _MIB = 2**20
 _RUNTIME = {"cpu": 450 * _MIB, "cuda": 600 * _MIB, "mps": 600 * _MIB, "xpu": 600 * _MIB}
 """torch, diffusers and transformers imported; on a GPU, its context and its libraries."""
 
-_PIECES = 256 * _MIB
-"""The most that the C library's heap keeps in pieces: it maps larger tensors one by one."""
+_PIECES = 160 * _MIB
+"""What the C library's heap keeps in pieces, at most: large tensors are mapped one by one.
+
+Measured with glibc, where it was 100 to 250 MiB.
+"""
 
 _WIDTHS = {"float32": 4, "float16": 2, "bfloat16": 2}
 
@@ -102,8 +109,9 @@ def demand_of(parts: tuple[Part, ...], work: Work, device: DeviceKind, way: Way)
     runtime = _RUNTIME[device]
     unknown: list[str] = []
     stages: dict[str, int] = {}
+    mapped = _converting(parts, way) if device == "cpu" else 0
     if way.offload == "none":
-        stages["load"] = runtime + sum(weights.values()) + _converting(parts, way)
+        stages[_LOAD] = runtime + sum(weights.values()) + mapped
     for part in parts:
         held = _held(part, parts, work, way)
         if held is None:
@@ -115,13 +123,15 @@ def demand_of(parts: tuple[Part, ...], work: Work, device: DeviceKind, way: Way)
     host = 0 if way.offload == "none" else sum(weights.values())
     return Demand(
         weights=everything if way.offload == "none" else max(on_device.values(), default=0),
-        stages=tuple(stages.items()) or (("load", runtime),),
+        stages=tuple(stages.items()) or ((_LOAD, runtime),),
         runtime=runtime,
+        mapped=mapped,
         host=host,
         unknown=tuple(unknown),
     )
 
 
+_LOAD = "load"
 _STAGES = {
     Role.TEXT_ENCODER: "read the prompt",
     Role.DENOISER: "draw",
@@ -218,7 +228,7 @@ def _decoded(part: Part, work: Work, way: Way) -> Held | None:
     )
     # The tiles and the picture they are put together to, and the rows of it.
     together = 9 * size.pixels * batch
-    return None if tile is None else Held(tile.numbers + together, tile.copies)
+    return None if tile is None else replace(tile, numbers=tile.numbers + together)
 
 
 def _bytes(held: Held | None, part: Part, device: DeviceKind, way: Way) -> int:
@@ -227,6 +237,6 @@ def _bytes(held: Held | None, part: Part, device: DeviceKind, way: Way) -> int:
         return part.parameters * width // 4
     if device == "cpu":
         live = (held.numbers + held.copies) * width
-        return live + min(live if held.scattered else live // 4, _PIECES)
+        return live + min(live, _PIECES)
     # What is freed is kept for the next tensor, and does not always fit it.
     return round(held.numbers * width * 1.1)

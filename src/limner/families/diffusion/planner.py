@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import cast
 
 from limner.domain.errors import OutOfMemory
 from limner.domain.recipe import Size
@@ -73,7 +72,7 @@ def smaller(way: Way, parts: tuple[Part, ...], work: Work, machine: Machine) -> 
 
 def fits(plan: Plan, machine: Machine) -> bool:
     """Whether a plan fits the memory that is free, with a margin for what cannot be known."""
-    return plan.demand.peak * _MARGIN <= machine.memory
+    return plan.demand.needed * _MARGIN <= machine.memory
 
 
 def describe(parts: tuple[Part, ...], work: Work, machine: Machine) -> tuple[str, ...]:
@@ -89,7 +88,7 @@ def describe(parts: tuple[Part, ...], work: Work, machine: Machine) -> tuple[str
     demand, way = plan.demand, plan.way
     stages = ", ".join(f"{_gb(size)} to {name}" for name, size in demand.stages)
     lines = [
-        f"{free} {_title(way)}: at most {_gb(demand.peak)}, {_gb(demand.weights)} of it weights.",
+        f"{free} {_title(way)}: at most {_gb(demand.needed)}, {_gb(demand.weights)} of it weights.",
         f"At {work.size.width}×{work.size.height}: {stages}.",
         plan.reason,
     ]
@@ -150,13 +149,12 @@ def _dtypes(parts: tuple[Part, ...], machine: Machine) -> tuple[str, ...]:
 def _quantisations(parts: tuple[Part, ...], machine: Machine) -> tuple[Quantisation, ...]:
     """Return how weights may lie in memory here, the best first.
 
-    What is stored quantised stays so. int8 is nearer to the weights than fp8, and slower where
-    the device has fp8 of its own.
+    What is stored quantised stays so; then only other parts are quantised. int8 is nearer to the
+    weights than fp8, and slower where the device has fp8 of its own.
     """
-    stored = _denoiser(parts).stored
-    if stored in PACKED:
-        return (cast("Quantisation", stored),)
-    ways: list[Quantisation] = ["none", "half"] if machine.device == "cpu" else ["none"]
+    ways: list[Quantisation] = ["stored" if _denoiser(parts).stored in PACKED else "none"]
+    if machine.device == "cpu":
+        ways.append("half")
     if machine.device != "mps":
         ways.append("fp8")
     if machine.bitsandbytes and machine.device != "mps":
@@ -176,7 +174,8 @@ def _lossless(way: Way, parts: tuple[Part, ...]) -> bool:
     stored = _denoiser(parts).stored
     if stored == "float32" and way.dtype == "bfloat16":
         return False
-    return way.quantisation in ("none", "half", stored)
+    kept = stored == way.quantisation and stored not in PACKED
+    return kept or way.quantisation in ("none", "stored", "half")
 
 
 def _exact(way: Way, parts: tuple[Part, ...]) -> bool:
@@ -184,7 +183,7 @@ def _exact(way: Way, parts: tuple[Part, ...]) -> bool:
 
 
 def _less(demand: Demand, other: Demand) -> bool:
-    return demand.peak < other.peak * _WORTH
+    return demand.needed < other.needed * _WORTH
 
 
 _WORTH = 0.98
@@ -193,11 +192,11 @@ _WORTH = 0.98
 
 _QUANTISED = {
     "none": "",
+    "stored": "weights as quantised in their files",
     "half": "weights as stored, in 16 bits, and widened layer by layer",
     "fp8": "weights in 8 bits (fp8)",
     "int8": "weights in 8 bits (int8)",
     "nf4": "weights in 4 bits (nf4)",
-    "gguf": "weights as stored (GGUF)",
 }
 
 _OFFLOADED = {
@@ -238,7 +237,7 @@ def _reason(way: Way, parts: tuple[Part, ...], machine: Machine) -> str:
 
 
 def _refusal(parts: tuple[Part, ...], work: Work, machine: Machine, last: Plan) -> str:
-    need = _gb(round(last.demand.peak * _MARGIN))
+    need = _gb(round(last.demand.needed * _MARGIN))
     said = (
         f"Drawing {work.size.width}×{work.size.height} with this model takes at least {need} of "
         f"memory, and {machine.name} has {_gb(machine.memory)} free."
