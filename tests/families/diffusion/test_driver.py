@@ -1,6 +1,7 @@
 """Whole pipelines at tiny size draw through the driver exactly what diffusers draws."""
 
 import inspect
+import itertools
 import json
 import shutil
 import sys
@@ -14,8 +15,8 @@ import pytest
 from PIL import Image
 
 from limner.domain.errors import Cancelled, InvalidOption, ModelUnavailable, WeightsRejected
-from limner.domain.event import CancelToken, Happening, Preview, Step
-from limner.domain.recipe import InputRole, ModelRef, Recipe, RecipeInput, Size, Task
+from limner.domain.event import CancelToken, Happening, Notice, Preview, Step
+from limner.domain.recipe import Extra, InputRole, ModelRef, Recipe, RecipeInput, Size, Task
 from limner.families.diffusion.calls import Manner
 from limner.families.diffusion.facts import Facts, facts_of
 from limner.families.diffusion.folders import read_pipeline
@@ -319,7 +320,7 @@ def test_it_says_what_it_is(model: DiffusionModel, small: Path) -> None:
 def test_previews_look_like_the_picture(tmp_path: Path) -> None:
     latents = np.random.default_rng(1).normal(size=(4, 12, 12)).astype(np.float32)
     mixing = np.random.default_rng(2).normal(size=(3, 4)).astype(np.float32) * 0.1
-    colours = np.tensordot(mixing, latents, 1) + 0.5
+    colours = (np.tensordot(mixing, latents, 1) + 0.5).astype(np.float32)
     seen = LatentMap(latents, colours).look(latents)
     expected = np.clip(colours, 0, 1).transpose(1, 2, 0) * 255
     assert seen.shape == (12, 12, 4)
@@ -377,3 +378,43 @@ def test_without_torch_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setitem(sys.modules, "diffusers", None)
     with pytest.raises(ModelUnavailable, match=r"limner\[torch\]"):
         libraries()
+
+
+def test_ways_of_guiding_and_skipped_layers_draw_other_pictures(model: DiffusionModel) -> None:
+    def draw(*extras: tuple[str, Extra]) -> Pixels:
+        order = order_of(Task.TEXT_TO_IMAGE, extras=tuple(sorted(extras)))
+        return model.perform([order], Witness().watch)[0]
+
+    pictures = [
+        draw(),
+        draw(("guidance_method", "adaptive_projected")),
+        draw(("guidance_stop", 0.5)),
+        draw(("guidance_start", 0.5)),
+        draw(("clip_skip", 1)),
+    ]
+    for one, other in itertools.combinations(pictures, 2):
+        assert not np.array_equal(one, other)
+    assert np.array_equal(pictures[0], draw(("clip_skip", 0)))
+
+
+def test_words_are_weighed_where_clip_reads_them(model: DiffusionModel) -> None:
+    def draw(prompt: str) -> Pixels:
+        witness = Witness()
+        drawn = model.perform([order_of(Task.TEXT_TO_IMAGE, prompt=prompt)], witness.watch)[0]
+        assert not [event for event in witness.heard if isinstance(event, Notice)]
+        return drawn
+
+    assert not np.array_equal(draw("a (red:1.5) fox"), draw("a red fox"))
+    assert not np.array_equal(draw("a red fox" + " snow" * 90), draw("a red fox" + " snow" * 80))
+
+
+def test_what_is_not_heard_is_told(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    flux = Model(facts_of("flux1", "dev"), tiny.save(tiny.flux(), tmp_path / "flux")).load()
+    witness = Witness()
+    order = order_of(Task.TEXT_TO_IMAGE, prompt="a (red:1.5) fox")
+    (drawn,) = flux.perform([order], witness.watch)
+    (notice,) = (event for event in witness.heard if isinstance(event, Notice))
+    assert notice.code == "weights_ignored"
+    (plain,) = flux.perform([order_of(Task.TEXT_TO_IMAGE)], Witness().watch)
+    assert np.array_equal(drawn, plain)

@@ -66,16 +66,12 @@ def takes(pipeline: Any) -> frozenset[str]:
     return frozenset(inspect.signature(type(pipeline).__call__).parameters)
 
 
-def words_of(recipe: Recipe, pipeline: Any, guidance: str) -> dict[str, Any]:
-    """Return prompt and negative prompt as a pipeline takes them."""
-    words: dict[str, Any] = {"prompt": recipe.prompt}
+def negative_of(recipe: Recipe, pipeline: Any, guidance: str) -> str:
+    """Return the negative prompt that a pipeline is given; empty for none."""
     if "negative_prompt" not in takes(pipeline):
-        return words
-    if recipe.negative_prompt:
-        words["negative_prompt"] = recipe.negative_prompt
-    elif guidance == _TRUE and (recipe.guidance or 1.0) > 1:
-        words["negative_prompt"] = " "
-    return words
+        return ""
+    unsaid = guidance == _TRUE and (recipe.guidance or 1.0) > 1
+    return recipe.negative_prompt or (" " if unsaid else "")
 
 
 _TRUE = "true_cfg_scale"

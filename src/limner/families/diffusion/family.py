@@ -11,6 +11,7 @@ from limner.domain.errors import WeightsRejected
 from limner.domain.recipe import InputRole, Task
 from limner.families.checkpoint import own_name
 from limner.families.diffusion.calls import OWN, Manner
+from limner.families.diffusion.extras import extras_of
 from limner.families.diffusion.facts import Facts, facts_of
 from limner.families.diffusion.files import files_of
 from limner.families.diffusion.finding import Finding, Kind, Prediction
@@ -26,6 +27,9 @@ _INPUTS: Mapping[Task, TaskInputs] = MappingProxyType(
         Task.EDIT: TaskInputs(task=Task.EDIT, required=(InputRole.INIT,)),
     }
 )
+
+
+_ADAPTERS = ("LoRA", "LoHa", "LoKr", "DoRA")
 
 
 @dataclass(frozen=True)
@@ -94,6 +98,8 @@ def _capability(facts: Facts, found: Finding) -> Capability:
         samplers=(OWN, *samplers_for(prediction)),
         schedules=(OWN, *schedules_for(prediction)),
         negative_prompt=facts.negative_prompt,
+        adapters=_ADAPTERS,
+        extras=extras_of(facts),
     )
 
 

@@ -1,11 +1,15 @@
 """A diffusion model in memory: draws Recipes by calling pipelines of diffusers."""
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 from limner.domain.event import Preview, Step
 from limner.domain.recipe import InputRole, Recipe, Task
-from limner.families.diffusion.calls import OWN, Manner, arguments_of, takes, to_pixels, words_of
+from limner.families.diffusion.calls import OWN, Manner, arguments_of, negative_of, takes, to_pixels
+from limner.families.diffusion.conditioning import condition
+from limner.families.diffusion.extras import clip_skip_of, guidance_of
+from limner.families.diffusion.guidance import guided
 from limner.families.diffusion.loading import (
     Device,
     Libraries,
@@ -80,13 +84,23 @@ class DiffusionModel:
         give_noise(pipeline.scheduler, generator)
         arguments = {
             **arguments_of(order, pipeline, self._manner.guidance),
-            **words_of(recipe, pipeline, self._manner.guidance),
+            **self._words(recipe, pipeline, watch),
             **self._following(pipeline, recipe, watch),
             "generator": generator,
         }
-        with memory_told(), quiet():
+        guidance = guidance_of(recipe)
+        way = nullcontext() if guidance is None else guided(pipeline, guidance)
+        with memory_told(), quiet(), way:
             drawn = pipeline(**arguments).images[0]
         return to_pixels(drawn)
+
+    def _words(self, recipe: Recipe, pipeline: Any, watch: Watch) -> dict[str, Any]:
+        """Return the arguments that hold the words, and tell what of them is not heard."""
+        against = negative_of(recipe, pipeline, self._manner.guidance)
+        heard = condition(pipeline, [recipe.prompt], [against], None, clip_skip_of(recipe))
+        for notice in heard.notices:
+            watch.tell(notice)
+        return heard.arguments
 
     def _pipeline(self, task: Task) -> Any:
         """Return the pipeline that does a task; all share the parts in memory."""

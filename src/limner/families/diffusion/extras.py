@@ -1,0 +1,75 @@
+"""Options of diffusion models that other models do not have: what a Recipe may say of them."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from limner.domain.capability import ChoiceExtra, ExtraSpec, NumberExtra
+from limner.domain.recipe import Recipe
+from limner.families.diffusion.facts import Facts
+from limner.families.diffusion.guidance import Guidance, Method, methods_for
+
+METHOD, START, STOP = "guidance_method", "guidance_start", "guidance_stop"
+CLIP_SKIP = "clip_skip"
+
+_UNET = "UNet2DConditionModel"
+_DENOISERS: Mapping[str, str] = MappingProxyType(
+    {
+        "sd1": _UNET,
+        "sd2": _UNET,
+        "sdxl": _UNET,
+        "sd3": "SD3Transformer2DModel",
+        "pixart": "PixArtTransformer2DModel",
+        "sana": "SanaTransformer2DModel",
+        "chroma": "ChromaTransformer2DModel",
+    }
+)
+"""Family → the class of its denoiser, where it is guided by two predictions."""
+
+_BY_CLIP = ("sd1", "sd2", "sdxl", "sd3")
+_SPARED = 11
+"""The most layers of CLIP that may be left out: the smaller of the two in use has 12."""
+
+
+def extras_of(facts: Facts) -> tuple[ExtraSpec, ...]:
+    """Return the options of a variant."""
+    extras: list[ExtraSpec] = []
+    methods = methods_for(_DENOISERS.get(facts.family, ""))
+    if methods and facts.guidance_kind == "classifier-free" and facts.guidance is not None:
+        extras += (
+            ChoiceExtra(
+                name=METHOD,
+                summary="how predictions with and without the words are put together",
+                choices=methods,
+            ),
+            NumberExtra(name=START, summary="the part of the steps that is over", low=0, high=1),
+            NumberExtra(name=STOP, summary="the part of the steps it ends at", low=0, high=1),
+        )
+    if facts.family in _BY_CLIP:
+        extras.append(
+            NumberExtra(
+                name=CLIP_SKIP,
+                summary="how many of CLIP's last layers are left out",
+                low=0,
+                high=_SPARED,
+            )
+        )
+    return tuple(extras)
+
+
+def guidance_of(recipe: Recipe) -> Guidance | None:
+    """Return the way of guiding that a Recipe asks for; None for the pipeline's own."""
+    method, start, stop = (recipe.extra(name) for name in (METHOD, START, STOP))
+    if method is None and start is None and stop is None:
+        return None
+    return Guidance(
+        Method(str(method or Method.CLASSIFIER_FREE)),
+        recipe.guidance or 1.0,
+        float(start or 0.0),
+        1.0 if stop is None else float(stop),
+    )
+
+
+def clip_skip_of(recipe: Recipe) -> int | None:
+    """Return how many of CLIP's last layers are left out; None where nothing is said."""
+    skipped = recipe.extra(CLIP_SKIP)
+    return None if skipped is None else int(skipped)
