@@ -74,6 +74,11 @@ def test_every_drawing_option_reaches_the_recipe(limner: Limner, engine: FakeEng
     assert (recipe.format, recipe.transparent) == (FileFormat.WEBP, False)
 
 
+def test_options_of_a_model_s_own_are_given_by_name(limner: Limner, engine: FakeEngine) -> None:
+    assert limner("generate", "a fox", "--option", "style=sticker", "--no-preview").status == 0
+    assert engine.performed[0].extra("style") == "sticker"
+
+
 @pytest.mark.parametrize(
     ("arguments", "name", "kind"),
     [

@@ -215,6 +215,8 @@ def _abilities(capability: "Capability") -> Iterator[tuple[str, str]]:
             yield name, f"{allowed.low:g} to {allowed.high:g}, {allowed.default:g} if left out"
     if capability.samplers:
         yield "sampler", ", ".join(capability.samplers)
+    if capability.schedules:
+        yield "schedule", ", ".join(capability.schedules)
     for extra in capability.extras:
         values = (
             ", ".join(extra.choices)

@@ -1,5 +1,6 @@
 """The commands that make pictures: generate, edit, vary, erase, upscale, cutout."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -52,6 +53,15 @@ class Drawing(Finishing):
     schedule: Annotated[
         str | None, typer.Option(metavar="NAME", help="The noise levels it goes through.")
     ] = None
+    option: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--option",
+            metavar="NAME=VALUE",
+            help="An option of the model's own, see models show; may be given several times.",
+            show_default=False,
+        ),
+    ] = None
     adapter: Annotated[
         list[str] | None,
         typer.Option(
@@ -62,7 +72,7 @@ class Drawing(Finishing):
     ] = None
 
     def options(self) -> dict[str, object]:
-        """These options as the app room names them."""
+        """These options as the app room names them; raises InvalidOption for a broken one."""
         return {
             "model": self.model,
             "seed": self.seed,
@@ -76,6 +86,7 @@ class Drawing(Finishing):
             "schedule": self.schedule,
             "adapters": tuple(self.adapter) if self.adapter else None,
             "label": self.label,
+            **own_options(self.option or ()),
         }
 
 
@@ -163,6 +174,26 @@ class Cutout(Finishing):
     """Options of `cutout`."""
 
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The picture.")]
+
+
+def own_options(given: Sequence[str]) -> dict[str, object]:
+    """Return options of a model's own, given as NAME=VALUE, numbers as numbers."""
+    options: dict[str, object] = {}
+    for text in given:
+        name, sign, value = text.partition("=")
+        name = name.strip().replace("-", "_")
+        if not sign or not name or name in options:
+            reason = "is given twice" if name in options else "is not NAME=VALUE"
+            raise InvalidOption(f"--option “{text}” {reason}. Write it like clip_skip=1.")
+        options[name] = _number(value.strip())
+    return options
+
+
+def _number(text: str) -> object:
+    try:
+        return float(text) if "." in text else int(text)
+    except ValueError:
+        return text
 
 
 def generate(asked: Generate) -> None:
