@@ -172,11 +172,14 @@ def _weights(part: Part, way: Way) -> int:
     if stored in PACKED and stored == part.stored:
         return part.file_bytes
     width = _WIDTHS[way.dtype]
-    if stored in _WIDTHS:
+    if stored in _WIDTHS and way.quantisation != "half":
         return part.parameters * _WIDTHS[stored]
-    small = part.matrices + (part.kernels if stored == "fp8" else 0)
-    each = {"fp8": 1.0, "int8": 1.0, "nf4": 0.5 + 4 / 64}[stored]
-    return round(small * each) + (part.parameters - small) * width
+    small = part.matrices + (part.kernels if stored not in ("int8", "nf4") else 0)
+    return round(small * _EACH[stored]) + (part.parameters - small) * width
+
+
+_EACH = {**_WIDTHS, "fp8": 1.0, "int8": 1.0, "nf4": 0.5 + 4 / 64}
+"""Bytes of a number in layers that may be narrow; nf4 has a scale for each 64."""
 
 
 def _resident(part: Part, way: Way) -> int:
