@@ -15,6 +15,7 @@ from typing import Any, Literal
 from limner.domain.canonical import Frozen
 from limner.domain.errors import SigningFailed
 from limner.domain.policy import Mining
+from limner.provenance.padding import is_padding_touched
 from limner.provenance.signing import Signer
 
 RECIPE_ASSERTION = "org.limner.recipe"
@@ -28,6 +29,11 @@ _MINING = (
 _NO_THUMBNAIL = {"builder": {"thumbnail": {"enabled": False}}}
 """A thumbnail would put a second, unmarked copy of the picture into its own file."""
 
+MADE_BY_MODEL = "trainedAlgorithmicMedia"
+CHANGED_BY_MODEL = "compositeWithTrainedAlgorithmicMedia"
+"""Digital source types (IPTC): all of a picture, and a picture that was there before."""
+
+_BASE = "parentOf"
 _PARENT = "parent"
 
 
@@ -90,11 +96,15 @@ class Action(Frozen):
 
 
 class Source(Frozen):
-    """An ingredient as a manifest names it, and what its own manifest is worth, if it has one."""
+    """An ingredient as a manifest names it, and what its own manifest is worth, if it has one.
+
+    `by_model`: that manifest, or one further back, says that a model made the picture.
+    """
 
     title: str
     relationship: str
     state: Standing | None = None
+    by_model: bool = False
 
 
 class Manifest(Frozen):
@@ -150,7 +160,7 @@ def sign_file(file: bytes, media_type: str, claim: Claim, signer: Signer) -> byt
                 about = {
                     "title": ingredient.title,
                     "label": label,
-                    "relationship": "parentOf" if ingredient.role == "parent" else "inputTo",
+                    "relationship": _BASE if ingredient.role == "parent" else "inputTo",
                 }
                 builder.add_ingredient(about, ingredient.media_type, io.BytesIO(ingredient.file))
             builder.sign(key, media_type, io.BytesIO(file), signed)
@@ -183,18 +193,15 @@ def read_manifest(file: bytes, media_type: str, anchors: bytes = b"") -> Manifes
         with reader:
             stored: dict[str, Any] = json.loads(reader.json())
             state = str(reader.get_validation_state() or "Invalid")
-    except C2paError as error:
-        if not has_manifest(file):
-            return None
-        reason = str(error).partition("\n")[0]
-        failure = Failure(code="unreadable", message=f"The manifest cannot be read: {reason}.")
-        return Manifest(state=Standing.INVALID, failures=(failure,))
+    except C2paError:
+        return Manifest(state=Standing.INVALID, failures=(_BROKEN,)) if has_manifest(file) else None
     try:
-        return _manifest(stored, Standing(state.lower()))
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        reason = f"{type(error).__name__}: {error}".partition("\n")[0]
-        failure = Failure(code="malformed", message=f"The manifest makes no sense: {reason}.")
-        return Manifest(state=Standing.INVALID, failures=(failure,))
+        manifest = _manifest(stored, Standing(state.lower()))
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return Manifest(state=Standing.INVALID, failures=(_SENSELESS,))
+    if manifest.state is not Standing.INVALID and is_padding_touched(file):
+        return manifest.model_copy(update={"state": Standing.INVALID, "failures": (_TOUCHED,)})
+    return manifest
 
 
 def has_manifest(file: bytes) -> bool:
@@ -203,7 +210,7 @@ def has_manifest(file: bytes) -> bool:
 
 
 def _definition(claim: Claim) -> dict[str, Any]:
-    kind = "compositeWithTrainedAlgorithmicMedia" if claim.composite else "trainedAlgorithmicMedia"
+    kind = CHANGED_BY_MODEL if claim.composite else MADE_BY_MODEL
     agent = {"name": "Limner", "version": version("limner")}
     done: dict[str, Any] = {
         "action": claim.action,
@@ -258,7 +265,9 @@ def _manifest(stored: Mapping[str, Any], state: Standing) -> Manifest:
         generator=_generator(active),
         title=active.get("title"),
         actions=tuple(_actions(assertions)),
-        ingredients=tuple(_source(one) for one in active.get("ingredients", [])),
+        ingredients=tuple(
+            _source(one, stored.get("manifests", {})) for one in active.get("ingredients", [])
+        ),
         recipe_digest=recipe.get("digest"),
         models=tuple(str(one.get("name")) for one in recipe.get("models", [])),
         mining=next((str(one.get("use")) for one in entries.values()), None),
@@ -268,7 +277,7 @@ def _manifest(stored: Mapping[str, Any], state: Standing) -> Manifest:
 def _failures(results: Mapping[str, Any]) -> Iterator[Failure]:
     for one in results.get("failure", []):
         code = str(one.get("code"))
-        yield Failure(code=code, message=_PLAIN.get(code, str(one.get("explanation") or code)))
+        yield Failure(code=code, message=_PLAIN.get(code, "It breaks a rule of signed manifests."))
 
 
 def _generator(manifest: Mapping[str, Any]) -> str | None:
@@ -290,7 +299,7 @@ def _actions(assertions: Mapping[str, Any]) -> Iterator[Action]:
                 )
 
 
-def _source(ingredient: Mapping[str, Any]) -> Source:
+def _source(ingredient: Mapping[str, Any], manifests: Mapping[str, Any]) -> Source:
     state = None
     if ingredient.get("active_manifest"):
         results = (ingredient.get("validation_results") or {}).get("activeManifest") or {}
@@ -300,8 +309,29 @@ def _source(ingredient: Mapping[str, Any]) -> Source:
         title=str(ingredient.get("title") or "untitled"),
         relationship=str(ingredient.get("relationship")),
         state=state,
+        by_model=_by_model(ingredient, manifests),
     )
 
+
+def _by_model(ingredient: Mapping[str, Any], manifests: Mapping[str, Any]) -> bool:
+    """Whether an ingredient, or what it was made from, is said to be made by a model."""
+    for _ in manifests:  # no more steps than there are manifests, however they name each other
+        own: Mapping[str, Any] = manifests.get(str(ingredient.get("active_manifest")), {})
+        assertions = {one.get("label"): one.get("data") for one in own.get("assertions", [])}
+        if any(action.source_type == MADE_BY_MODEL for action in _actions(assertions)):
+            return True
+        parents = (one for one in own.get("ingredients", []) if one.get("relationship") == _BASE)
+        ingredient = next(parents, {})
+    return False
+
+
+_BROKEN = Failure(code="unreadable", message="The file or its manifest is too damaged to read.")
+_SENSELESS = Failure(code="malformed", message="What the manifest says makes no sense.")
+_TOUCHED = Failure(
+    code="padding",
+    message="Bytes of the manifest that no signature covers, and that are zero when it is "
+    "written, were changed.",
+)
 
 _PLAIN = {
     "signingCredential.untrusted": "The signature is intact, but its issuer is not one you trust.",
