@@ -327,7 +327,8 @@ class Library:
     ) -> Asset:
         """Remove an asset and return what it was; children keep its id among their parents.
 
-        The file goes with it unless another workspace has it too; the registry still knows it.
+        The file goes with it unless another workspace has it too; the registry still knows what
+        was made here.
         The line of the journal on it is written with the removal, or neither is done.
         """
         found = self.get(workspace, asset)
@@ -335,6 +336,7 @@ class Library:
             gone = connection.execute(
                 delete(assets).where(assets.c.workspace == workspace.id, assets.c.id == found.id)
             )
+            _forget(connection, found)
             if record_of is not None and gone.rowcount:  # else another process was faster
                 connection.execute(insert(journal), journal_row(record_of(found)))
             if found.recipe:
@@ -411,10 +413,27 @@ def _insert_once(connection: Connection, table: Table, row: dict[str, Any]) -> N
 
 
 def _register(connection: Connection, asset: Asset) -> None:
-    """Note an asset in the registry, where an earlier removed one of the same file may be."""
-    same = (registry.c.workspace == asset.workspace, registry.c.asset == asset.id)
-    connection.execute(delete(registry).where(*same))
+    """Note an asset in the registry, where an earlier removed one of the same file may be.
+
+    What was made here stays known as that when its file is brought back in.
+    """
+    same = and_(registry.c.workspace == asset.workspace, registry.c.asset == asset.id)
+    if asset.recipe is None and connection.scalar(select(exists().where(same))):
+        return
+    connection.execute(delete(registry).where(same))
     connection.execute(insert(registry), registry_row(asset))
+
+
+def _forget(connection: Connection, asset: Asset) -> None:
+    """Take an asset that was brought in out of the registry: that knows what was made here."""
+    if asset.recipe is None:
+        connection.execute(
+            delete(registry).where(
+                registry.c.workspace == asset.workspace,
+                registry.c.asset == asset.id,
+                registry.c.mark.is_(None),
+            )
+        )
 
 
 def _require_workspace(connection: Connection, workspace: str) -> None:
