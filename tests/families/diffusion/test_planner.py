@@ -1,6 +1,9 @@
 """Which plan is chosen where, and that senseless descriptions end in words, not in a crash."""
 
 import json
+import re
+import subprocess
+import sys
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -25,7 +28,7 @@ def size(width: int = 1024, height: int = 1024) -> Size:
 
 def processor(free: float, *, bf16: bool = False, bitsandbytes: bool = False) -> Machine:
     memory = round(free * GB)
-    return Machine("cpu", "This processor", memory, memory, bf16, bitsandbytes=bitsandbytes)
+    return Machine("cpu", "this processor", memory, memory, bf16, bitsandbytes=bitsandbytes)
 
 
 def graphics(
@@ -36,7 +39,7 @@ def graphics(
     fp8: bool = False,
     bitsandbytes: bool = True,
 ) -> Machine:
-    return Machine("cuda", "This GPU", round(free * GB), round(host * GB), bf16, fp8, bitsandbytes)
+    return Machine("cuda", "this GPU", round(free * GB), round(host * GB), bf16, fp8, bitsandbytes)
 
 
 def part(
@@ -299,9 +302,21 @@ def test_the_plan_is_told_in_plain_words() -> None:
 
 def test_an_unknown_architecture_is_said_to_be_unknown() -> None:
     parts = (part("transformer", "NewTransformer", Role.DENOISER, 900, "bfloat16"), *sd1()[1:])
+    parts = (*parts[:2], replace(parts[2], class_name="NewAutoencoder"))
     plan = choose(parts, WORK, graphics(24))
-    assert plan.demand.unknown == ("transformer",)
+    assert plan.demand.unknown == ("transformer", "vae")
+    large = choose(parts, Work(size(2048, 2048)), graphics(24))
+    assert large.demand.peak > plan.demand.peak
     assert "cannot be predicted" in "\n".join(describe(parts, WORK, graphics(24)))
+
+
+def test_what_is_told_of_loading_leaves_out_files_that_need_not_stay() -> None:
+    machine = processor(16)
+    needed = choose(sd1(), SMALL, machine).demand.needed
+    text = "\n".join(describe(sd1(), SMALL, machine))
+    told = [float(found) for found in re.findall(r"(\d+\.\d) GB to ", text)]
+    assert len(told) == 4
+    assert max(told) == round(needed / GB, 1)
 
 
 def test_a_reference_is_read_with_every_step() -> None:
@@ -356,6 +371,14 @@ def test_senseless_descriptions_are_refused(which: int, settings: dict[str, obje
     parts[which] = replace(parts[which], settings=settings)
     with pytest.raises(WeightsRejected, match="cannot be predicted"):
         plans(tuple(parts), SMALL, processor(16))
+
+
+def test_planning_loads_no_runtime() -> None:
+    program = (
+        "import sys, limner.families.diffusion.planner\n"
+        "sys.exit(bool({'torch', 'diffusers', 'numpy'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
 def test_a_model_of_no_parts_has_a_plan() -> None:

@@ -80,13 +80,14 @@ def describe(parts: tuple[Part, ...], work: Work, machine: Machine) -> tuple[str
 
     Where nothing fits they say so and what would; nothing is raised but WeightsRejected.
     """
-    free = f"{machine.name} has {_gb(machine.memory)} free."
+    name = machine.name[:1].upper() + machine.name[1:]
+    free = f"{name} has {_gb(machine.memory)} free."
     try:
         plan = choose(parts, work, machine)
     except OutOfMemory as error:
         return (free, error.message)
     demand, way = plan.demand, plan.way
-    stages = ", ".join(f"{_gb(size)} to {name}" for name, size in demand.stages)
+    stages = ", ".join(f"{_gb(size)} to {name}" for name, size in demand.needs)
     lines = [
         f"{free} {_title(way)}: at most {_gb(demand.needed)}, {_gb(demand.weights)} of it weights.",
         f"At {work.size.width}×{work.size.height}: {stages}.",
