@@ -52,6 +52,7 @@ class Subject(StrEnum):
 
     DRAWING = "drawing"
     WATERMARK = "watermark"
+    MODEL = "model"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,8 +60,16 @@ class Bench(Scripted):
     """Options of `bench`."""
 
     subject: Annotated[
-        Subject, typer.Argument(metavar="[SUBJECT]", help="drawing or watermark.")
+        Subject, typer.Argument(metavar="[SUBJECT]", help="drawing, watermark or model.")
     ] = Subject.DRAWING
+    model: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="The diffusers folder to compare with plain diffusers."),
+    ] = None
+    size: Annotated[str, typer.Option(metavar="WxH", help="What the model draws in the bench.")] = (
+        "512x512"
+    )
+    steps: Annotated[int, typer.Option(metavar="N", help="Its steps in the bench.")] = 4
     pictures: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Folder of pictures to try the watermark on."),
@@ -68,9 +77,9 @@ class Bench(Scripted):
 
 
 def bench(asked: Bench) -> None:
-    """Measure what drawing costs on this machine, or what the invisible watermark outlives.
+    """Measure what drawing costs here, what the invisible watermark outlives, or a model of yours.
 
-    The pictures drawn are kept.
+    The pictures drawn are kept, but for those of a model: it is timed beside plain diffusers.
     """
     output = output_of(asked)
     rows: list[tuple[str, ...]] = []
@@ -103,6 +112,16 @@ def _measures(asked: Bench, tell: Callable[[str], None]) -> Iterator[Iterator["M
         return
     if asked.pictures is not None:
         raise InvalidOption("--pictures goes with `limner bench watermark` only.")
+    if asked.subject is Subject.MODEL:
+        from limner.app.bench_models import run_model_bench
+        from limner.domain.recipe import Size
+
+        if asked.model is None:
+            raise InvalidOption("Name the folder of the model, with --model DIR.")
+        yield run_model_bench(asked.model, Size.parse(asked.size), asked.steps, tell)
+        return
+    if asked.model is not None:
+        raise InvalidOption("--model goes with `limner bench model` only.")
     with wiring.open_desk(read_settings(asked.home)) as desk:
         yield bench_drawing.run_bench(desk, tell)
 
@@ -115,5 +134,9 @@ def _figure(value: float, unit: str) -> str:
 def add_to(app: typer.Typer) -> None:
     """Add these commands to the program."""
     command(app, Scripted, "limner doctor", "limner doctor --json")(doctor)
-    examples = ("limner bench", "limner bench watermark --pictures photos/")
+    examples = (
+        "limner bench",
+        "limner bench watermark --pictures photos/",
+        "limner bench model --model sd15/ --steps 4",
+    )
     command(app, Bench, *examples)(bench)

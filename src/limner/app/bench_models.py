@@ -1,0 +1,74 @@
+"""What drawing with a model of the user's costs, beside the same in plain diffusers."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING
+
+from limner.app.bench import Measure
+from limner.domain.errors import InvalidOption, ModelUnavailable
+from limner.domain.recipe import Size
+from limner.engine import machine
+
+if TYPE_CHECKING:
+    from limner.families.diffusion.compare import Asked, Side
+
+_ROUNDS = 3
+
+
+def run_model_bench(
+    folder: Path, size: Size, steps: int, tell: Callable[[str], None]
+) -> Iterator[Measure]:
+    """Yield figures of a diffusers folder, Limner's beside those of diffusers alone.
+
+    Both draw the same: in processes of their own for memory and loading, in turns in one process
+    for time. Raises InvalidOption for what is no such folder, ModelUnavailable where a process
+    failed.
+    """
+    from limner.families.diffusion.compare import Asked, alternate
+
+    if not (folder / "model_index.json").is_file():
+        raise InvalidOption(f"{folder} is no diffusers folder. Name one with --model FOLDER.")
+    threads = machine.free_cores()
+    asked = Asked(str(folder), size.width, size.height, steps, threads)
+    yield Measure("free cores", threads, "cores", machine.processor())
+    tell("diffusers alone")
+    plain = _alone("diffusers", asked)
+    tell("Limner alone")
+    ours = _alone("limner", asked)
+    for name, unit, scale in (("load", "s", 1.0), ("first", "s", 1.0), ("peak", "GB", 1e9)):
+        title = {"load": "loading", "first": "first picture", "peak": "peak memory"}[name]
+        yield Measure(f"{title}, diffusers", plain[name] / scale, unit)
+        yield Measure(f"{title}, Limner", ours[name] / scale, unit)
+        yield Measure(f"{title}, ratio", ours[name] / plain[name], "×", "Limner ÷ diffusers")
+    tell("both in turns")
+    turns = alternate(asked, _ROUNDS)
+    per_step = {"diffusers": median(turns.diffusers), "Limner": median(turns.limner)}
+    for name, seconds in per_step.items():
+        note = f"median of {_ROUNDS} pictures of {steps} steps at {size}"
+        yield Measure(f"a step, {name}", seconds / steps, "s", note)
+    yield Measure(
+        "a step, ratio",
+        per_step["Limner"] / per_step["diffusers"],
+        "×",
+        "the same pixels" if turns.equal else "the pixels differ",
+    )
+
+
+def _alone(side: "Side", asked: "Asked") -> dict[str, float]:
+    done = subprocess.run(
+        [sys.executable, "-m", "limner.families.diffusion.compare"],
+        input=json.dumps({"side": side, "asked": asdict(asked)}),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        reason = (done.stderr.strip().splitlines() or ["it was stopped, perhaps for memory"])[-1]
+        raise ModelUnavailable(f"{asked.folder} could not be drawn with by {side}: {reason[:300]}")
+    figures: dict[str, float] = json.loads(done.stdout.strip().splitlines()[-1])
+    return figures

@@ -1,0 +1,189 @@
+"""Plain diffusers and Limner side by side: the same weights, size, steps and seed.
+
+`alternate` times both in one process, in turns, on shared weights. `alone` runs one of them in a
+process of its own, for what loading costs and the most memory that is held; it is what
+`python -m limner.families.diffusion.compare` does with JSON in and out.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from limner.domain.errors import ModelNotFound
+from limner.domain.event import CancelToken
+from limner.domain.recipe import ModelRef, Recipe, Size, Task
+from limner.families.checkpoint import sha256_of
+from limner.families.diffusion.calls import Manner, arguments_of, negative_of, to_pixels
+from limner.families.diffusion.facts import facts_of
+from limner.families.diffusion.folders import recognise_folder
+from limner.families.diffusion.loading import (
+    choose_device,
+    libraries,
+    load_pipeline,
+    quiet,
+)
+from limner.families.diffusion.model import DiffusionModel
+from limner.families.family import Order, Pixels, Watch
+
+Side = Literal["diffusers", "limner"]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What both sides draw: a diffusers folder, width and height, steps, seed, CPU threads."""
+
+    folder: str
+    width: int
+    height: int
+    steps: int
+    threads: int
+    seed: int = 1
+    prompt: str = "a red fox in the snow"
+
+
+@dataclass(frozen=True)
+class Turns:
+    """Seconds of each turn of both sides, and whether their pictures are equal bit by bit."""
+
+    diffusers: tuple[float, ...]
+    limner: tuple[float, ...]
+    equal: bool
+
+
+@dataclass(frozen=True)
+class Alone:
+    """Seconds to load and to draw first, and the most bytes of memory held, of one side."""
+
+    load: float
+    first: float
+    peak: int
+
+
+def alternate(asked: Asked, rounds: int) -> Turns:
+    """Draw on both sides in turns, after a turn of each that is not counted."""
+    ours = _Ours(asked)
+    plain = _Plain(asked, ours.pipeline)
+    first, second = plain.draw(), ours.draw()
+    seconds: dict[Side, list[float]] = {"diffusers": [], "limner": []}
+    for _ in range(rounds):
+        seconds["diffusers"].append(_timed(plain.draw))
+        seconds["limner"].append(_timed(ours.draw))
+    return Turns(
+        tuple(seconds["diffusers"]), tuple(seconds["limner"]), bool(np.array_equal(first, second))
+    )
+
+
+def alone(side: Side, asked: Asked) -> Alone:
+    """Load and draw on one side; the process should have done nothing before."""
+    began = time.perf_counter()
+    drawing = _Ours(asked) if side == "limner" else _Plain(asked, None)
+    loaded = time.perf_counter()
+    drawing.draw()
+    return Alone(loaded - began, time.perf_counter() - loaded, _peak())
+
+
+class _Ours:
+    """Limner's driver."""
+
+    def __init__(self, asked: Asked) -> None:
+        folder = Path(asked.folder)
+        self._order = _order(asked)
+        self._device = choose_device()
+        self.pipeline = load_pipeline(folder, self._device)
+        self._model = DiffusionModel(self.pipeline, _manner(folder), self._device, asked.threads)
+
+    def draw(self) -> Pixels:
+        return self._model.perform([self._order], Watch(lambda _: None, CancelToken()))[0]
+
+
+class _Plain:
+    """A pipeline of diffusers as its documentation calls it."""
+
+    def __init__(self, asked: Asked, shared: Any) -> None:
+        used = libraries()
+        used.torch.set_num_threads(asked.threads)
+        folder, device = Path(asked.folder), choose_device()
+        name = _manner(folder).pipelines[Task.TEXT_TO_IMAGE]
+        with quiet():
+            wanted = getattr(used.diffusers, name)
+            if shared is None:
+                made = wanted.from_pretrained(folder, torch_dtype=device.torch_dtype)
+                self._pipeline = made.to(device.name)
+            else:
+                scheduler = type(shared.scheduler).from_config(shared.scheduler.config)
+                self._pipeline = wanted(**{**shared.components, "scheduler": scheduler})
+        self._pipeline.set_progress_bar_config(disable=True)
+        order, guidance = _order(asked), _manner(folder).guidance
+        self._arguments = arguments_of(order, self._pipeline, guidance)
+        self._arguments["prompt"] = asked.prompt
+        against = negative_of(order.recipe, self._pipeline, guidance)
+        if against:
+            self._arguments["negative_prompt"] = against
+        self._seed, self._torch = asked.seed, used.torch
+
+    def draw(self) -> Pixels:
+        generator = self._torch.Generator("cpu").manual_seed(self._seed)
+        with quiet():
+            return to_pixels(self._pipeline(**self._arguments, generator=generator).images[0])
+
+
+def _manner(folder: Path) -> Manner:
+    found = recognise_folder(folder)
+    try:
+        facts = facts_of(found.family, found.variant)
+    except KeyError:
+        raise ModelNotFound(f"{folder} cannot be measured. {found.reason}") from None
+    return Manner(facts.pipelines, facts.guidance_argument, found.prediction or facts.prediction)
+
+
+def _order(asked: Asked) -> Order:
+    size = Size(width=asked.width, height=asked.height)
+    found = recognise_folder(Path(asked.folder))
+    guidance = facts_of(found.family, found.variant).guidance
+    recipe = Recipe(
+        task=Task.TEXT_TO_IMAGE,
+        model=ModelRef(name="bench", sha256=sha256_of(Path(asked.folder) / "model_index.json")),
+        prompt=asked.prompt,
+        seed=asked.seed,
+        size=size,
+        native_size=size,
+        steps=asked.steps,
+        guidance=None if guidance is None else guidance.default,
+    )
+    return Order(recipe)
+
+
+def _timed(draw: Callable[[], object]) -> float:
+    torch = libraries().torch
+    began = time.perf_counter()
+    draw()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter() - began
+
+
+def _peak() -> int:
+    """Return the most bytes this process, or the device where there is one, has held."""
+    torch = libraries().torch
+    if torch.cuda.is_available():
+        return int(torch.cuda.max_memory_allocated())
+    import resource
+
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def main() -> None:
+    """Read {"side": …, "asked": …} from standard input, write an `Alone` to standard output."""
+    given = json.load(sys.stdin)
+    print(json.dumps(asdict(alone(given["side"], Asked(**given["asked"])))))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,42 @@
+"""The bench of a model draws with diffusers and with Limner, and says whether they agree."""
+
+from pathlib import Path
+
+import pytest
+
+from limner.app.bench_models import run_model_bench
+from limner.domain.errors import InvalidOption, ModelUnavailable
+from limner.domain.recipe import Size
+
+pytest.importorskip("diffusers", reason="diffusers comes with the extra [torch]")
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+from tests.families.diffusion import tiny  # noqa: E402 - it needs what the line above asks for
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.save(tiny.sd1(), tmp_path_factory.mktemp("bench") / "sd1")
+
+
+def test_both_sides_are_measured_and_agree(folder: Path) -> None:
+    told: list[str] = []
+    found = run_model_bench(folder, Size(width=64, height=64), 2, told.append)
+    measures = {one.name: one for one in found}
+    assert told == ["diffusers alone", "Limner alone", "both in turns"]
+    assert measures["a step, ratio"].note == "the same pixels"
+    assert all(one.value > 0 for one in measures.values())
+    for name in ("loading", "first picture", "peak memory", "a step"):
+        ours, plain = measures[f"{name}, Limner"].value, measures[f"{name}, diffusers"].value
+        assert measures[f"{name}, ratio"].value == pytest.approx(ours / plain)
+
+
+def test_what_is_no_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidOption, match="no diffusers folder"):
+        next(run_model_bench(tmp_path, Size(width=64, height=64), 2, str))
+
+
+def test_a_side_that_fails_says_why(folder: Path) -> None:
+    measures = run_model_bench(folder, Size(width=63, height=64), 2, str)
+    with pytest.raises(ModelUnavailable, match=r"could not be drawn with by diffusers: .+63"):
+        list(measures)
