@@ -229,5 +229,6 @@ def fake_desk(settings: Settings, engine: FakeEngine | None = None) -> Desk:
     library = Library.open(settings.home)
     keyring = Keyring(settings)
     keyring.signer(lambda _: None)  # the first one makes keys and says so
-    studio = Studio(library, fake_models(settings), engine or FakeEngine(), keyring)
+    wildcards = settings.home / "wildcards"
+    studio = Studio(library, fake_models(settings), engine or FakeEngine(), keyring, wildcards)
     return Desk(studio, LOCAL_ACTOR, LOCAL_WORKSPACE)

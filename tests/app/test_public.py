@@ -63,11 +63,14 @@ def test_a_desk_can_do_this() -> None:
 
 
 def test_drafts_and_recipes_have_these_fields() -> None:
-    shared = ["task", "model", "adapters", "prompt", "negative_prompt", "seed", "size", "steps"]
+    shared = ["task", "model", "adapters", "prompt", "negative_prompt", "literal"]
+    shared += ["seed", "size", "steps"]
     shared += ["guidance", "sampler", "schedule", "inputs", "transparent", "format", "upscaler"]
     shared += ["label", "extras"]
     assert list(Draft.model_fields) == shared
-    assert set(Recipe.model_fields) == {*shared, "version", "native_size", "watermark"}
+    assert set(Recipe.model_fields) == {*shared, "version", "native_size", "watermark"} - {
+        "literal"
+    }
 
 
 def test_open_is_a_desk_at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

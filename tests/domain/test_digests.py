@@ -70,7 +70,7 @@ def draft_digest(draft: Draft) -> str:
 
 def test_the_digest_of_a_draft_is_fixed() -> None:
     draft = Draft.model_validate_json(DRAFT)
-    assert draft_digest(draft) == "f3ec2d361615d2c9164122eb7c9cd6fa5a33f5f5dc0140d0c6d99699be9251a1"
+    assert draft_digest(draft) == "41c9a1a75259f003ca92dc629f56966047d46b0260cfa0c773b83bb6747c818b"
 
 
 def test_the_digest_of_a_recipe_is_fixed() -> None:

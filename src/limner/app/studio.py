@@ -23,6 +23,7 @@ from limner.app.safety import (
     stands,
 )
 from limner.app.sealing import Sealing, disclosed
+from limner.app.wildcards import expand
 from limner.domain.asset import Asset, Parent, Relation
 from limner.domain.card import ModelCard
 from limner.domain.errors import InvalidOption, InvalidSize, StorageFailed
@@ -42,7 +43,9 @@ from limner.domain.workspace import Actor, Role, Workspace
 from limner.engine.engine import Drawn, Engine
 from limner.families.family import Order, Pixels, Watch
 from limner.families.raster import pixel_digest
+from limner.provenance.fingerprint import fingerprint
 from limner.provenance.intake import read_mask, read_picture
+from limner.provenance.watermark import detect
 from limner.store.library import Library
 
 MOST_PICTURES = 10_000
@@ -88,8 +91,16 @@ class Progress:
 class Studio:
     """Every use case, for any actor in any workspace; see `Desk` for the bound form."""
 
-    def __init__(self, library: Library, models: Models, engine: Engine, keyring: Keyring) -> None:
+    def __init__(
+        self,
+        library: Library,
+        models: Models,
+        engine: Engine,
+        keyring: Keyring,
+        wildcards: Path,
+    ) -> None:
         self.library = library
+        self.wildcards = wildcards
         self.models = models
         self.engine = engine
         self.keyring = keyring
@@ -99,8 +110,10 @@ class Studio:
     ) -> list[Recipe]:
         """Complete a Draft into `count` Recipes with rising seeds.
 
-        Raises InvalidRequest (or a kind of it) for what the model cannot do, ModelNotFound for
-        an unknown name; LicenceForbids or PromptRefused for what the workspace does not allow.
+        Choices and wildcards in its prompts are made for each by its seed: a Recipe holds the
+        final words. Raises InvalidRequest (or a kind of it) for what the model cannot do,
+        ModelNotFound for an unknown name; LicenceForbids or PromptRefused for what the workspace
+        does not allow.
         """
         actor.require(workspace, Role.MAKER)
         if not 1 <= count <= MOST_PICTURES:
@@ -112,10 +125,26 @@ class Studio:
         if seed + count - 1 > MAX_SEED:
             raise InvalidOption(f"The seed must be at most {MAX_SEED - count + 1:,}.")
         adapters = tuple(self.models.adapter(text, card) for text in draft.adapters)
-        bare = card.capability.resolve(sized, card.ref, seed, upscaler, adapters)
-        first = disclosed(bare, draft, self.library.policy(workspace))
-        admit(self.library, self.models, actor, workspace, [first])
-        return [first.model_copy(update={"seed": seed + n}) for n in range(count)]
+        policy = self.library.policy(workspace)
+        recipes: dict[tuple[str, str], Recipe] = {}
+        resolved = []
+        for number in range(seed, seed + count):
+            worded = self._worded(sized, number)
+            words = (worded.prompt, worded.negative_prompt)
+            if words not in recipes:
+                bare = card.capability.resolve(worded, card.ref, seed, upscaler, adapters)
+                recipes[words] = disclosed(bare, draft, policy)
+            resolved.append(recipes[words].model_copy(update={"seed": number}))
+        admit(self.library, self.models, actor, workspace, resolved)
+        return resolved
+
+    def _worded(self, draft: Draft, seed: int) -> Draft:
+        """Return a Draft whose prompts hold no choices any more."""
+        if draft.literal:
+            return draft
+        names = ("prompt", "negative_prompt")
+        made = {name: expand(getattr(draft, name), seed, self.wildcards) for name in names}
+        return draft.model_copy(update=made)
 
     def perform(
         self,
@@ -183,19 +212,26 @@ class Studio:
         return self.perform(actor, workspace, recipes, progress)
 
     def bring(self, actor: Actor, workspace: Workspace, file: bytes) -> Asset:
-        """Keep a picture from outside in the library, byte for byte; raise InvalidImage."""
+        """Keep a picture from outside in the library, byte for byte; raise InvalidImage.
+
+        A copy of what was made here is linked to it, where its watermark says so.
+        """
         actor.require(workspace, Role.MAKER)
         picture = read_picture(file)
-        return self.library.keep(
-            _asset_of(
-                actor,
-                workspace,
-                file,
-                picture.media_type,
-                picture.pixels,
-            ),
-            file,
-        )
+        bare = _asset_of(actor, workspace, file, picture.media_type, picture.pixels)
+        seen = {
+            "fingerprint": fingerprint(picture.pixels),
+            "parents": self._copied(workspace, bare.id, picture.pixels),
+        }
+        return self.library.keep(bare.model_copy(update=seen), file)
+
+    def _copied(self, workspace: Workspace, asset: str, pixels: Pixels) -> tuple[Parent, ...]:
+        """Return what the watermark in a picture from outside names, if it was made here."""
+        if self.library.find_file(workspace, asset):
+            return ()
+        found = detect(pixels)
+        known = self.library.find_by_mark(workspace, found.mark) if found else ()
+        return tuple(Parent(asset=one.asset, relation=Relation.COPY) for one in known[:1])
 
     def find_made(self, actor: Actor, workspace: Workspace, recipe: Recipe) -> Made | None:
         """Return the kept picture of exactly this Recipe.

@@ -32,7 +32,13 @@ def open_studio(settings: Settings, signer: Signer | None = None) -> Studio:
         models.locate,
         EngineSettings(memory=settings.memory, threads=settings.threads),
     )
-    return Studio(Library.open(settings.home), models, engine, Keyring(settings, signer))
+    return Studio(
+        Library.open(settings.home),
+        models,
+        engine,
+        Keyring(settings, signer),
+        settings.home / "wildcards",
+    )
 
 
 def open_desk(settings: Settings, signer: Signer | None = None) -> Desk:

@@ -145,6 +145,8 @@ class Draft(Frozen):
     """What was asked. `None` means: the default of whatever model draws it.
 
     Each adapter is a name or the path of a file, with its weight behind a colon unless it is 1.
+    `literal` says that braces and wildcards in the prompts are words, as those of a picture that
+    was drawn before.
     """
 
     task: Task = Task.TEXT_TO_IMAGE
@@ -152,6 +154,7 @@ class Draft(Frozen):
     adapters: tuple[str, ...] = ()
     prompt: str = ""
     negative_prompt: str = ""
+    literal: bool = False
     seed: Seed | None = None
     size: Size | None = None
     steps: int | None = None

@@ -65,7 +65,7 @@ def _ours(recipe: Recipe) -> ForeignSettings:
     fields["upscaler"] = recipe.upscaler.name if recipe.upscaler else None
     return ForeignSettings(
         tool="Limner",
-        draft=Draft(**fields),
+        draft=Draft(**fields, literal=True),
         model=ForeignModel(recipe.model.name, recipe.model.sha256),
         adapters=tuple(ForeignModel(one.name, one.sha256, one.weight) for one in recipe.adapters),
         recipe=recipe,

@@ -71,7 +71,7 @@ class Collector:
         """Return what was gathered."""
         return ForeignSettings(
             tool=self.tool,
-            draft=Draft(**self.fields),
+            draft=Draft(**self.fields, literal=True),
             model=self.model,
             adapters=tuple(self.adapters),
             strength=self.strength,
