@@ -10,7 +10,8 @@ from PIL import Image
 
 from limner.app.desk import Desk
 from limner.app.settings import Settings
-from limner.app.verify import Integrity, Verdict
+from limner.app.verdict import Integrity, Looked, Verdict
+from limner.domain.asset import Relation
 from limner.domain.errors import InvalidImage
 from limner.domain.policy import Detail, Policy
 from limner.domain.recipe import FileFormat, Recipe
@@ -165,3 +166,173 @@ def test_as_much_is_said_as_the_workspace_wants(desk: Desk, detail: Detail) -> N
 def test_what_is_no_picture_is_told(desk: Desk, file: bytes) -> None:
     with pytest.raises(InvalidImage):
         desk.verify(file)
+
+
+def photo_of(size: int = 320) -> Image.Image:
+    """What a camera might have seen: waves, and grain."""
+    random = np.random.default_rng(4)
+    down, across = np.mgrid[:size, :size] / size
+    pixels = np.full((size, size, 4), 255, np.uint8)
+    for channel in range(3):
+        waves = sum(
+            np.sin(6.3 * (random.uniform(-6, 6) * down + random.uniform(-6, 6) * across))
+            for _ in range(9)
+        )
+        grain = random.normal(0, 6, (size, size))
+        pixels[..., channel] = np.clip(128 + 14 * np.asarray(waves) + grain, 0, 255)
+    return Image.fromarray(pixels)
+
+
+def enlarged(recipe: Recipe) -> Pixels:
+    size = (recipe.size.width, recipe.size.height)
+    return np.asarray(photo_of().resize(size, Image.Resampling.LANCZOS))
+
+
+def test_a_changed_file_stays_changed_when_it_is_brought_in(desk: Desk) -> None:
+    (made,) = desk.generate("a fox", seed=1, format=FileFormat.JPEG)
+    file = bytearray(made.file)
+    file[-400] ^= 4
+    desk.bring(bytes(file))
+    verdict = desk.verify(bytes(file))
+    assert verdict.integrity is Integrity.CHANGED
+    assert not verdict.matches[0].made
+    assert "brought in on" in verdict.summary
+    assert "byte for byte" not in verdict.summary
+
+
+def test_a_photograph_that_was_brought_in_is_unmarked(desk: Desk) -> None:
+    file = saved(photo_of(), "PNG")
+    desk.bring(file)
+    verdict = desk.verify(file)
+    assert verdict.integrity is Integrity.UNMARKED
+    assert "as brought in on" in verdict.summary
+    assert not verdict.matches[0].sure
+
+
+def test_what_was_brought_in_is_forgotten_when_it_is_removed(desk: Desk) -> None:
+    file = saved(photo_of(), "PNG")
+    desk.studio.library.remove(desk.workspace, desk.bring(file).id)
+    assert desk.verify(file).matches == ()
+
+
+def test_our_own_file_that_was_removed_and_brought_back_is_ours(desk: Desk) -> None:
+    (made,) = desk.generate("a fox", seed=1)
+    desk.studio.library.remove(desk.workspace, made.asset.id)
+    desk.bring(made.file)
+    desk.studio.library.remove(desk.workspace, made.asset.id)
+    verdict = desk.verify(made.file)
+    assert verdict.integrity is Integrity.INTACT
+
+
+def test_a_stripped_copy_stays_changed_when_it_is_brought_in(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fakes, "gradient", hills)
+    (original,) = desk.generate("hills", seed=5, size="512x512")
+    copy = saved(pixels_of(original.file), "JPEG", quality=70)
+    asset = desk.bring(copy)
+    assert desk.verify(copy).integrity is Integrity.CHANGED
+    assert [(one.asset, one.relation) for one in asset.parents] == [
+        (original.asset.id, Relation.COPY)
+    ]
+
+
+def test_a_copy_without_its_watermark_is_recognised_by_its_looks(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fakes, "gradient", hills)
+    desk.studio.library.set_policy(desk.workspace, Policy(watermark=False))
+    (original,) = desk.generate("hills", seed=5, size="512x512")
+    copy = saved(pixels_of(original.file), "JPEG", quality=80)
+    for _ in range(2):
+        verdict = desk.verify(copy)
+        assert (verdict.integrity, verdict.mark) == (Integrity.CHANGED, None)
+        assert "is a copy of" in verdict.summary
+        desk.bring(copy)
+
+
+def test_the_photograph_that_was_enlarged_is_not_taken_for_what_came_of_it(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fakes, "gradient", enlarged)
+    made = desk.upscale(saved(photo_of(), "PNG"))
+    again = saved(photo_of(), "JPEG", quality=80)
+    verdict = desk.verify(again)
+    assert made.asset.id in [match.asset for match in verdict.matches]
+    assert verdict.integrity is Integrity.UNMARKED
+    assert "brought into this library" in verdict.summary
+
+
+def test_what_looks_similar_decides_nothing(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    def tilted(recipe: Recipe) -> Pixels:
+        pixels = np.asarray(photo_of()).astype(float)
+        pixels[..., :3] += np.linspace(-70, 70, 320)[:, None, None]
+        kept: Pixels = np.clip(pixels, 0, 255).astype(np.uint8)
+        return kept
+
+    monkeypatch.setattr(fakes, "gradient", tilted)
+    desk.studio.library.set_policy(desk.workspace, Policy(watermark=False))
+    (made,) = desk.generate("hills", seed=5, size="320x320")
+    verdict = desk.verify(saved(photo_of(), "JPEG", quality=80))
+    assert [match.asset for match in verdict.matches] == [made.asset.id]
+    assert not verdict.matches[0].sure
+    assert verdict.integrity is Integrity.UNMARKED
+    assert "looks similar to" in verdict.summary
+
+
+def test_a_picture_that_was_only_enlarged_is_not_said_to_be_made_with_ai(desk: Desk) -> None:
+    made = desk.upscale(saved(photo_of(64), "PNG"))
+    assert "there before, enlarged with AI" in desk.verify(made.file).summary
+    (drawn,) = desk.generate("a fox", seed=1)
+    twice = desk.upscale(drawn.asset)
+    assert "made with AI, then enlarged with AI" in desk.verify(twice.file).summary
+
+
+def test_metadata_of_a_changed_photograph_say_no_more(tmp_path: Path, desk: Desk) -> None:
+    with fake_desk(Settings(home=tmp_path / "unsigned", signing=False)) as other:
+        other.studio.library.set_policy(other.workspace, Policy(watermark=False))
+        made = other.upscale(saved(photo_of(64), "PNG"))
+    verdict = desk.verify(made.file)
+    assert verdict.integrity is Integrity.UNPROVEN
+    assert "edited or enlarged with AI" in verdict.summary
+
+
+def test_all_that_a_file_says_is_in_the_verdict(desk: Desk) -> None:
+    (made,) = desk.generate("a secret fox", seed=1)
+    declared = desk.verify(made.file).declared
+    assert declared is not None
+    assert (declared.recipe, declared.prompt) == (made.recipe, "a secret fox")
+    desk.studio.library.set_policy(desk.workspace, Policy(detail=Detail.DIGEST))
+    (second,) = desk.generate("a secret fox", seed=2)
+    declared = desk.verify(second.file).declared
+    assert declared is not None
+    assert declared.recipe_digest == second.recipe.digest
+    assert (declared.recipe, declared.prompt) == (None, None)
+
+
+def test_pixels_that_cannot_be_read_are_not_said_to_hold_no_watermark(desk: Desk) -> None:
+    (made,) = desk.generate("a fox", seed=1)
+    verdict = desk.verify(made.file[: len(made.file) // 2])
+    assert verdict.looked is Looked.DAMAGED
+    assert "could not be looked at" in verdict.summary
+    assert "PNG out of range" not in verdict.summary
+    (drawing,) = desk.generate("a fox", seed=1, format=FileFormat.SVG)
+    assert desk.verify(drawing.file).looked is Looked.DRAWING
+
+
+def test_a_copy_of_an_edit_is_not_taken_for_the_photograph_before_it(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def retouched(recipe: Recipe) -> Pixels:
+        pixels = np.array(photo_of())
+        pixels[120:180, 120:180, :3] = (200, 40, 40)
+        return pixels
+
+    monkeypatch.setattr(fakes, "gradient", retouched)
+    mask = Image.new("RGBA", (320, 320), "black")
+    mask.paste((255, 255, 255, 255), (120, 120, 180, 180))
+    made = desk.edit(saved(photo_of(), "PNG"), "a ball", mask=saved(mask, "PNG"))
+    verdict = desk.verify(saved(pixels_of(made.file), "JPEG", quality=80))
+    assert verdict.integrity is Integrity.CHANGED
+    assert [match.asset for match in verdict.matches if match.sure] == [made.asset.id]
+    assert desk.verify(saved(photo_of(), "JPEG", quality=80)).integrity is Integrity.UNMARKED

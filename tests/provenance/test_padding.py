@@ -5,7 +5,7 @@ import random
 import pytest
 
 from limner.app.desk import Desk
-from limner.app.verify import Integrity
+from limner.app.verdict import Integrity
 from limner.domain.recipe import FileFormat
 from limner.provenance.manifest import Standing, read_manifest
 from limner.provenance.padding import is_padding_touched

@@ -9,7 +9,8 @@ from typing import Self
 from limner.app.drafts import make_draft
 from limner.app.files import read_file
 from limner.app.studio import Made, Progress, Studio, init_input, mask_input
-from limner.app.verify import Verdict, Verifier
+from limner.app.verdict import Verdict
+from limner.app.verify import Verifier
 from limner.domain.asset import Asset
 from limner.domain.errors import InvalidPrompt
 from limner.domain.recipe import Draft, Recipe, Size, Task
@@ -111,6 +112,7 @@ class Desk:
         given = {name: value for name, value in options.items() if value is not None}
         inputs = (init_input(asset, strength),)
         task = {"task": Task.IMAGE_TO_IMAGE, "prompt": words, "inputs": inputs}
+        kept["literal"] = prompt is None
         return self.draw(make_draft({**kept, **given, **task}), count, progress)
 
     def erase(

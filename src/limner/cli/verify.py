@@ -9,10 +9,10 @@ import typer
 
 from limner.cli.command import Scripted, command
 from limner.cli.output import Output, output_of
-from limner.domain.errors import InvalidImage
+from limner.domain.errors import InvalidImage, LimnerError, NotFound, StorageFailed
 
 if TYPE_CHECKING:
-    from limner.app.verify import Verdict
+    from limner.app.verdict import Match, Verdict
 
 UNREADABLE = 3
 
@@ -44,7 +44,12 @@ def verify(asked: Verify) -> None:
     with Library.open(settings.home) as library:
         verifier = Verifier(library, Keyring(settings))
         for path in asked.files:
-            content = read_file(path)
+            try:
+                content = read_file(path)
+            except (NotFound, StorageFailed) as error:
+                _unreadable(output, path, error)
+                status = UNREADABLE
+                continue
             try:
                 verdict = verifier.verify(LOCAL_ACTOR, LOCAL_WORKSPACE, content)
             except InvalidImage as error:
@@ -62,7 +67,7 @@ def add_to(app: typer.Typer) -> None:
     command(app, Verify, "limner verify fox.png", "limner verify *.jpg --json")(verify)
 
 
-def _unreadable(output: Output, path: Path, error: InvalidImage) -> None:
+def _unreadable(output: Output, path: Path, error: LimnerError) -> None:
     if output.json:
         output.record({"path": str(path), "integrity": "unreadable", "summary": error.message})
     else:
@@ -106,10 +111,23 @@ def _layers(verdict: "Verdict") -> Iterator[str]:
             declared.recipe_digest and f"its Recipe {declared.recipe_digest[:12]}",
         )
         yield f"metadata: {', '.join(one for one in said if one)}"
-    yield f"watermark: {verdict.mark or 'none'}"
-    if not verdict.matches:
+    unseen = {
+        "damaged": "could not be looked at, the pixels being damaged",
+        "drawing": "a drawing (SVG) has none",
+    }.get(verdict.looked.value)
+    yield f"watermark: {unseen or verdict.mark or 'none'}"
+    if not verdict.matches and unseen:
+        yield "library: not this file; what it looks like could not be compared"
+    elif not verdict.matches:
         yield "library: nothing like it"
     for match in verdict.matches[:5]:
-        gone = "" if match.here else ", removed since"
-        apart = f", {match.distance} of 256 bits apart" if match.by == "fingerprint" else ""
-        yield f"library: {match.asset[:12]}, by its {match.by}{apart}{gone}"
+        yield f"library: {_matched(match)}"
+
+
+def _matched(match: "Match") -> str:
+    how = f"by its {match.by}"
+    if match.by == "fingerprint":
+        how = f"{'a copy' if match.sure else 'similar'}, {match.distance} of 256 bits apart"
+    whence = "" if match.made else f", brought in on {match.since:%Y-%m-%d}"
+    gone = "" if match.here else ", removed since"
+    return f"{match.asset[:12]}, {how}{whence}{gone}"

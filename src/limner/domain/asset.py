@@ -11,11 +11,12 @@ from limner.domain.recipe import Recipe, Sha256, Size
 
 
 class Relation(StrEnum):
-    """How an asset came from its parent."""
+    """How an asset came from its parent; a copy was brought in and carries its watermark."""
 
     IMPORTED = "imported"
     INIT = "init"
     MASK = "mask"
+    COPY = "copy"
 
 
 class Parent(Frozen):

@@ -11,12 +11,20 @@ from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 from limner.families import raster
 from limner.families.family import Pixels
 
 ALIKE = 31
-"""Up to this many different bits of 256, two fingerprints are taken for the same picture."""
+"""Up to this many different bits of 256, two pictures look similar."""
+
+_SAME, _SAME_UNSEEN = 20, 8
+_CORRELATED = 0.98
+"""What makes a likeness near certain: bits apart, pixels that go together; see `is_same`."""
+
+_PLAIN = 2.0
+"""A picture whose colours differ by less (of 255) has nothing to be recognised by."""
 
 _BITS = 256
 _SIDE = 64
@@ -54,6 +62,45 @@ def distance(a: str, b: str) -> int:
     Pictures that have nothing to do with each other differ in about 128.
     """
     return (int(a, 16) ^ int(b, 16)).bit_count()
+
+
+def is_same(apart: int, alike: float | None, structure: float) -> bool:
+    """Whether one picture is near certain to be a copy of another, by its likeness alone.
+
+    `apart` are the bits in which the fingerprints differ, `alike` the correlation of the pixels,
+    None where those of the other are not there, and `structure` that of the picture with itself.
+
+    Measured on 398 of Vellum's pictures, flat ones on plain ground, among which fingerprints say
+    least, and on 153 paintings and photographs: of 90,631 pairs, none of different seeds was taken
+    for the same, and six of the same seed and nearly the same words were. Of copies of Vellum's
+    saved as JPEG 75, JPEG 50 and WebP 60, 1 %, 4 % and 1 % were not recognised, of the others none.
+    """
+    if not structure:
+        return False
+    if alike is None:
+        return apart <= _SAME_UNSEEN
+    return apart <= _SAME and alike >= _CORRELATED
+
+
+def correlation(a: Pixels, b: Pixels, side: int = _SIDE) -> float:
+    """Return how far the colours of two pictures go together, from -1 to 1 (alike).
+
+    Both are made `side` pixels wide and high first, as they lie; brightness and contrast do not
+    count. It is 0 where one of them is plain.
+    """
+    first, second = _small(a, side), _small(b, side)
+    spread = float(first.std() * second.std())
+    if min(first.std(), second.std()) < _PLAIN:
+        return 0.0
+    return float((first * second).mean()) / spread
+
+
+def _small(pixels: Pixels, side: int) -> _Matrix:
+    """Return a picture of `side` x `side` pixels over white, less its mean colour."""
+    shown = Image.fromarray(np.ascontiguousarray(raster.over(pixels)[..., :3]))
+    small = np.asarray(shown.resize((side, side), Image.Resampling.BOX), np.float64)
+    centred: _Matrix = small - small.mean(axis=(0, 1))
+    return centred
 
 
 def _reduction(length: int) -> _Matrix:

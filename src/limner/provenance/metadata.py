@@ -18,6 +18,7 @@ DIGEST_KEY = "limner:recipeDigest"
 _NAMESPACE = "urn:limner:metadata:1"
 _OPENING = f"<{RECIPE_KEY}>".encode()
 _CLOSING = f"</{RECIPE_KEY}>".encode()
+_DIGEST = re.compile(f"<{DIGEST_KEY}>([0-9a-f]{{64}})</{DIGEST_KEY}>".encode())
 _LONGEST = 65_502
 """The most bytes of XMP that a JPEG segment holds."""
 
@@ -88,6 +89,15 @@ def read_recipe(file: bytes) -> Recipe | None:
         return Recipe.model_validate_json(text)
     except ValueError:
         return None
+
+
+def read_digest(file: bytes) -> str | None:
+    """Return the digest of the Recipe that a picture file carries, with the Recipe or alone."""
+    recipe = read_recipe(file)
+    if recipe is not None:
+        return recipe.digest
+    found = _DIGEST.search(file)
+    return found[1].decode() if found else None
 
 
 def _words(recipe: Recipe) -> str:

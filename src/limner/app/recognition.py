@@ -1,0 +1,110 @@
+"""Recognising a picture as one that the library knows: by file, pixels, mark or likeness."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Literal
+
+from limner.app.verdict import Match
+from limner.domain.errors import AssetNotFound, InvalidImage, StorageFailed
+from limner.domain.workspace import Workspace
+from limner.families.family import Pixels
+from limner.families.raster import pixel_digest
+from limner.provenance.fingerprint import ALIKE, correlation, fingerprint, is_same
+from limner.provenance.intake import read_picture
+from limner.store.library import Library
+from limner.store.registry import Known
+
+_MOST_COMPARED = 8
+"""The most pictures whose pixels are compared: the nearest by fingerprint."""
+
+_COMPARED_AT = 128
+"""Pixels per side at which an original and what was made of it are told apart."""
+
+_CLEARLY = 2
+"""How many times nearer a picture must be to what was made of an original than to that."""
+
+
+@dataclass(frozen=True)
+class Recognition:
+    """Recognises pictures among those of one workspace."""
+
+    library: Library
+    workspace: Workspace
+
+    def matches(self, file: bytes, pixels: Pixels | None, mark: str | None) -> tuple[Match, ...]:
+        """Return every asset that a file matches, once, by the strongest of its matches."""
+        library, workspace = self.library, self.workspace
+        found = list(self._told("file", library.find_file(workspace, sha256(file).hexdigest())))
+        if pixels is not None:
+            digest = pixel_digest(pixels)
+            found += self._told("pixels", library.find_by_pixels(workspace, digest))
+        if mark is not None:
+            found += self._told("mark", library.find_by_mark(workspace, mark))
+        if pixels is not None:
+            found += self._alike(pixels)
+        first: dict[str, Match] = {}
+        for match in found:
+            first.setdefault(match.asset, match)
+        return tuple(first.values())
+
+    def _told(
+        self, how: Literal["file", "pixels", "mark"], known: tuple[Known, ...]
+    ) -> Iterator[Match]:
+        for one in known:
+            yield Match(
+                asset=one.asset,
+                by=how,
+                made=one.made,
+                since=one.since,
+                here=one.here,
+                sure=one.made,
+            )
+
+    def _alike(self, pixels: Pixels) -> Iterator[Match]:
+        near = self.library.find_by_fingerprint(self.workspace, fingerprint(pixels), ALIKE)
+        stored = {one.asset: self._pixels(one) for one in near[:_MOST_COMPARED]}
+        originals = {
+            one.asset: correlation(pixels, kept, _COMPARED_AT)
+            for one in near
+            if not one.made and (kept := stored.get(one.asset)) is not None
+        }
+        for one in near:
+            kept = stored.get(one.asset)
+            alike = None if kept is None else correlation(pixels, kept)
+            sure = one.made and is_same(one.distance, alike, correlation(pixels, pixels))
+            if sure and kept is not None and originals:
+                before = originals.keys() & self._ancestors(one.asset)
+                away = _CLEARLY * (1 - correlation(pixels, kept, _COMPARED_AT))
+                sure = all(away < 1 - originals[name] for name in before)
+            yield Match(
+                asset=one.asset,
+                by="fingerprint",
+                made=one.made,
+                since=one.since,
+                here=one.here,
+                sure=sure,
+                distance=one.distance,
+                correlation=None if alike is None else round(alike, 4),
+            )
+
+    def _pixels(self, known: Known) -> Pixels | None:
+        """Return the pixels of an asset, or None where it is gone, damaged or a drawing."""
+        if not known.here:
+            return None
+        with suppress(StorageFailed, AssetNotFound, InvalidImage):
+            return read_picture(self.library.read(self.workspace, known.asset)).pixels
+        return None
+
+    def _ancestors(self, asset: str) -> set[str]:
+        """Return all that an asset was made from, as far as it is known."""
+        found: set[str] = set()
+        open_ones = [asset]
+        while open_ones:
+            with suppress(AssetNotFound):
+                parents = self.library.get(self.workspace, open_ones.pop()).parents
+                fresh = {one.asset for one in parents} - found
+                found |= fresh
+                open_ones += fresh
+        return found

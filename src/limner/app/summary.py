@@ -1,0 +1,111 @@
+"""What was found in a file, in words that anyone understands."""
+
+from collections.abc import Iterator
+
+from limner.app.verdict import Declared, Integrity, Looked, Match, Verdict
+from limner.provenance.manifest import CHANGED_BY_MODEL, MADE_BY_MODEL, Manifest, Standing
+
+
+def summary(verdict: Verdict) -> str:
+    """Return what a verdict means, in a few sentences."""
+    return " ".join(_sentences(verdict))
+
+
+def _sentences(verdict: Verdict) -> Iterator[str]:
+    manifest, declared = verdict.manifest, verdict.declared
+    if manifest is not None:
+        yield _on_manifest(manifest)
+    yield from _on_library(verdict)
+    if verdict.looked is Looked.DAMAGED:
+        yield "Its pixels are damaged and could not be looked at."
+    if verdict.integrity is Integrity.UNPROVEN and declared is not None:
+        yield (
+            f"The file says of itself that {_said(declared)}, in plain metadata that anyone can "
+            "write; no signature proves it."
+        )
+    if verdict.integrity is Integrity.UNMARKED:
+        yield (
+            "No mark was found. That does not show that no AI made it: marks can be missing or "
+            "removed."
+        )
+        if declared is not None and declared.source_type:
+            yield f"It says of itself: {declared.source_type}."
+
+
+def _on_library(verdict: Verdict) -> Iterator[str]:
+    """Yield what the library knows: the surest of what was made here, and what was brought in."""
+    sure = next((one for one in verdict.matches if one.sure), None)
+    if sure is not None:
+        yield _on_sure(sure)
+    elif verdict.mark is not None:
+        yield (
+            f"It carries Limner's invisible watermark with the id {verdict.mark}, not of this "
+            "library."
+        )
+    brought = next((one for one in verdict.matches if not one.made), None)
+    if brought is not None:
+        yield _on_brought(brought)
+    if sure is None:
+        similar = next((one for one in verdict.matches if one.made), None)
+        if similar is not None and (brought is None or brought.by == "fingerprint"):
+            yield (
+                f"It looks similar to {_named(similar)} ({similar.distance} of 256 bits differ), "
+                "which proves nothing."
+            )
+
+
+def _on_manifest(manifest: Manifest) -> str:
+    who = manifest.issuer or manifest.common_name or "someone unnamed"
+    if manifest.state is Standing.INVALID:
+        reasons = " ".join(dict.fromkeys(one.message for one in manifest.failures))
+        return f"It carries a signed manifest that does not hold: {reasons}"
+    trust = "whom you trust" if manifest.state is Standing.TRUSTED else "whom you have not trusted"
+    with_what = f" with {manifest.generator}" if manifest.generator else ""
+    return f"{_made(manifest, with_what)}, and is unchanged since it was signed by {who}, {trust}."
+
+
+def _made(manifest: Manifest, with_what: str) -> str:
+    """Return how a picture came to be, by the actions in its manifest and those before it."""
+    kind = manifest.source_type
+    if kind == MADE_BY_MODEL:
+        return f"It was made with AI{with_what}"
+    if kind != CHANGED_BY_MODEL:
+        return f"It was signed{with_what}"
+    names = {action.name for action in manifest.actions}
+    done = "enlarged" if "c2pa.resized" in names else "edited"
+    if any(one.by_model for one in manifest.ingredients if one.relationship == "parentOf"):
+        return f"It was made with AI, then {done} with AI{with_what}"
+    return f"It is a picture that was there before, {done} with AI{with_what}"
+
+
+def _said(declared: Declared) -> str:
+    if declared.source_type == CHANGED_BY_MODEL:
+        return "it is a picture that was edited or enlarged with AI"
+    return "it was made with AI"
+
+
+def _on_sure(match: Match) -> str:
+    name = _named(match)
+    return {
+        "file": f"It is the file {name}, byte for byte.",
+        "pixels": f"Its pixels are those of {name}.",
+        "mark": f"Its invisible watermark says that it comes from {name}.",
+        "fingerprint": f"It is a copy of {name}, by what it looks like.",
+    }[match.by]
+
+
+def _on_brought(match: Match) -> str:
+    when = f"{match.since:%Y-%m-%d}"
+    if match.by == "file":
+        return (
+            f"This library has it as brought in on {when}, which says nothing of how it was made."
+        )
+    if match.by == "pixels":
+        return f"Its pixels are those of {match.asset[:12]}, brought into this library on {when}."
+    return f"It looks similar to {match.asset[:12]}, brought into this library on {when}."
+
+
+def _named(match: Match) -> str:
+    return (
+        f"{match.asset[:12]} {'of this library' if match.here else 'that this library once held'}"
+    )
