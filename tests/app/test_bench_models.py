@@ -32,11 +32,13 @@ def test_both_sides_are_measured_and_agree(folder: Path) -> None:
 
 
 def test_what_is_no_folder_is_refused(tmp_path: Path) -> None:
+    told: list[str] = []
     with pytest.raises(InvalidOption, match="no diffusers folder"):
-        next(run_model_bench(tmp_path, Size(width=64, height=64), 2, str))
+        next(run_model_bench(tmp_path, Size(width=64, height=64), 2, told.append))
 
 
 def test_a_side_that_fails_says_why(folder: Path) -> None:
-    measures = run_model_bench(folder, Size(width=63, height=64), 2, str)
+    told: list[str] = []
+    measures = run_model_bench(folder, Size(width=63, height=64), 2, told.append)
     with pytest.raises(ModelUnavailable, match=r"could not be drawn with by diffusers: .+63"):
         list(measures)

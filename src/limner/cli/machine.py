@@ -19,8 +19,34 @@ if TYPE_CHECKING:
     from limner.app.bench import Measure
 
 
-def doctor(asked: Scripted) -> None:
-    """Examine machine, home folder, library and models; say what to do where it is not well."""
+@dataclass(frozen=True, kw_only=True)
+class Doctor(Scripted):
+    """Options of `doctor`."""
+
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model", "-m", metavar="NAME_OR_PATH", help="Say how this model would be run here."
+        ),
+    ] = None
+    size: Annotated[
+        str | None,
+        typer.Option(
+            "--size", "-s", metavar="WxH", help="… for pictures of this size; left out: its own."
+        ),
+    ] = None
+
+
+def doctor(asked: Doctor) -> None:
+    """Examine machine, home folder, library and models; say what to do where it is not well.
+
+    With a model: how it would be run here and what memory it would take, before it is loaded.
+    """
+    if asked.model is not None:
+        _plan(asked, asked.model)
+        return
+    if asked.size is not None:
+        raise InvalidOption("--size goes with --model only.")
     from limner.app.doctor import State, examine
     from limner.app.settings import read_settings
 
@@ -45,6 +71,23 @@ def doctor(asked: Scripted) -> None:
         output.table(("", "what", "found"), rows)
     if any(one.state is State.FAIL for one in findings):
         raise typer.Exit(1)
+
+
+def _plan(asked: Doctor, model: str) -> None:
+    from limner.app.plan import plan_for
+    from limner.app.settings import read_settings
+    from limner.app.wiring import open_models
+    from limner.domain.recipe import Size
+
+    output = output_of(asked)
+    size = None if asked.size is None else Size.parse(asked.size)
+    with Screen(output) as screen:
+        screen.doing("examining")
+        lines = plan_for(open_models(read_settings(asked.home)).catalog, model, size)
+    if asked.json:
+        output.record({"model": model, "plan": list(lines)})
+    for line in () if asked.json else lines:
+        output.line(line)
 
 
 class Subject(StrEnum):
@@ -133,7 +176,8 @@ def _figure(value: float, unit: str) -> str:
 
 def add_to(app: typer.Typer) -> None:
     """Add these commands to the program."""
-    command(app, Scripted, "limner doctor", "limner doctor --json")(doctor)
+    asking = ("limner doctor", "limner doctor --model FLUX.1-Krea-dev --size 1024x1024")
+    command(app, Doctor, *asking)(doctor)
     examples = (
         "limner bench",
         "limner bench watermark --pictures photos/",
