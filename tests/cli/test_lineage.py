@@ -2,6 +2,12 @@
 
 from pathlib import Path
 
+import pytest
+from PIL import Image
+
+from tests import fakes
+from tests.app.test_verify import hills
+
 from .conftest import Limner, photo
 
 
@@ -51,3 +57,16 @@ def test_what_is_met_twice_is_followed_once(limner: Limner, folder: Path) -> Non
 def test_an_unknown_asset(limner: Limner) -> None:
     assert limner("lineage", "abcdef").status == 3
     assert limner("lineage", "fox").status == 2
+
+
+def test_a_copy_that_was_brought_in_is_linked_to_what_its_watermark_names(
+    limner: Limner, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fakes, "gradient", hills)
+    first = made(limner, "generate", "hills", "--size", "512x512", "--out", "hills.png")
+    Image.open(folder / "hills.png").convert("RGB").save(folder / "copy.jpg", quality=80)
+    second = made(limner, "upscale", "copy.jpg", "--size", "640x640")
+    [copy] = limner("lineage", second, "--json").records[0]["ancestors"]
+    [original] = copy["relatives"]
+    assert (original["asset"], original["relation"]) == (first, "copy")
+    assert "from copy" in limner("lineage", second).out

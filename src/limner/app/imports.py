@@ -3,17 +3,19 @@
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import PurePosixPath
 
 from limner.app.studio import Made, Progress, Studio
 from limner.domain.asset import Asset
 from limner.domain.capability import check_words
 from limner.domain.card import ModelCard
-from limner.domain.errors import InvalidRequest, NotFound
+from limner.domain.errors import InvalidImage, InvalidRequest, NotFound
 from limner.domain.recipe import Draft
 from limner.domain.workspace import Actor, Workspace
 from limner.provenance.foreign.reading import read_settings
 from limner.provenance.foreign.settings import ForeignModel, ForeignSettings, Unmapped, shown
+from limner.provenance.intake import is_drawing
 
 _FITTED = ("negative_prompt", "seed", "steps", "guidance", "sampler", "schedule")
 _FEWEST_DIGITS = 8
@@ -24,11 +26,13 @@ _FEWEST_DIGITS = 8
 class Imported:
     """A picture that was brought in, and what its file says of how it was made.
 
-    `settings` is None where it says nothing. `card` is the model that would draw it again and
-    `draft` what that model would be asked; `unmapped` is all that is lost on the way.
+    `asset` is None for a drawing (SVG) from outside: it has no pixels to keep it by, and only
+    what it says is read. `settings` is None where it says nothing. `card` is the model that would
+    draw it again and `draft` what that model would be asked; `unmapped` is all that is lost on
+    the way.
     """
 
-    asset: Asset
+    asset: Asset | None
     settings: ForeignSettings | None = None
     card: ModelCard | None = None
     draft: Draft | None = None
@@ -41,10 +45,11 @@ def import_picture(
     """Keep a picture in the library and read the settings in it.
 
     `model` is the one that is to draw it again; left out, the one that made it if it is here,
-    else our first choice. Raises InvalidImage, or what `Models.choose` raises for `model`.
+    else our first choice. Raises InvalidImage (also for a drawing that says nothing), or what
+    `Models.choose` raises for `model`.
     """
-    asset = studio.bring(actor, workspace, file)
     settings = read_settings(file)
+    asset = _kept(studio, actor, workspace, file, spoken=settings is not None)
     if settings is None:
         return Imported(asset)
     draft, unmapped = settings.draft, list(settings.unmapped)
@@ -65,6 +70,19 @@ def import_picture(
     if settings.recipe is not None:
         settings = ForeignSettings(settings.tool, draft, settings.model, settings.adapters)
     return Imported(asset, settings, card, fitted, (*unmapped, *refused))
+
+
+def _kept(
+    studio: Studio, actor: Actor, workspace: Workspace, file: bytes, *, spoken: bool
+) -> Asset | None:
+    """Keep a file, and return its asset; None for a drawing that at least says how it was made."""
+    try:
+        return studio.bring(actor, workspace, file)
+    except InvalidImage:
+        if not (spoken and is_drawing(file)):
+            raise
+    known = studio.library.find_file(workspace, sha256(file).hexdigest())
+    return studio.library.get(workspace, known[0].asset) if known and known[0].here else None
 
 
 def draw_imported(

@@ -8,7 +8,7 @@ from limner.domain.errors import InvalidImage
 from limner.domain.recipe import FileFormat
 from limner.domain.workspace import Actor, Role, Workspace
 from limner.provenance.foreign.reading import read_settings
-from limner.provenance.intake import read_picture
+from limner.provenance.intake import is_drawing, read_picture
 from limner.provenance.manifest import Manifest, Standing, read_manifest
 from limner.provenance.metadata import read_digest, read_recipe
 from limner.provenance.watermark import detect
@@ -74,8 +74,7 @@ class Verifier:
 
 def _media_type(file: bytes) -> str:
     """Return the media type that a file's first bytes say, of those that can hold a manifest."""
-    start = file[:1024].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    if start.startswith((b"<?xml", b"<svg", b"<!doctype svg")) and b"<svg" in file[:4096].lower():
+    if is_drawing(file):
         return _SVG
     for offset, magic, media_type in _MAGIC:
         if file[offset : offset + len(magic)] == magic:

@@ -83,8 +83,15 @@ def _tell(work: Work, imported: "Imported") -> None:
     if work.output.json:
         work.output.record(_entry(imported))
         return
+    asset = imported.asset
+    if asset is None:
+        work.output.say(
+            "Read, not kept: the library holds drawings (SVG) that were made here, and of others "
+            "pixels alone. Its signature is read by limner verify."
+        )
     if settings is None:
-        work.output.line(f"{imported.asset.id[:12]}  {imported.asset.size}")
+        if asset is not None:
+            work.output.line(f"{asset.id[:12]}  {asset.size}")
         work.output.say("Kept. It carries no settings that Limner can read.")
         return
     rows = [("made with", settings.tool)]
@@ -94,7 +101,7 @@ def _tell(work: Work, imported: "Imported") -> None:
     rows += [(name.replace("_", " "), _said(value)) for name, value in given.items()]
     if imported.card is not None:
         rows.append(("drawn by", imported.card.name))
-    work.output.table(("asset", imported.asset.id), rows)
+    work.output.table(("asset", asset.id if asset else "not kept"), rows)
     if imported.unmapped:
         lost = [(one.name, one.value, one.reason) for one in imported.unmapped]
         work.output.table(("not taken over", "value", "why"), lost)
@@ -109,8 +116,8 @@ def _said(value: object) -> str:
 def _entry(imported: "Imported") -> dict[str, object]:
     settings = imported.settings
     return {
-        "asset": imported.asset.id,
-        "size": str(imported.asset.size),
+        "asset": imported.asset.id if imported.asset else None,
+        "size": str(imported.asset.size) if imported.asset else None,
         "tool": settings.tool if settings else None,
         "draft": imported.draft.model_dump(mode="json", exclude_defaults=True)
         if imported.draft

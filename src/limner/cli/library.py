@@ -238,6 +238,9 @@ def _facts(asset: "Asset") -> Iterator[tuple[str, str]]:
     yield "when", f"{asset.created.astimezone():%Y-%m-%d %H:%M:%S}"
     yield "kind", f"{asset.media_type}, {asset.size}, {asset.bytes:,} bytes"
     yield "pixels", asset.pixel_digest
+    if asset.recipe is not None:
+        lacking = "none: a drawing (SVG) has none" if "svg" in asset.media_type else "none"
+        yield "watermark", asset.mark or lacking
     if asset.seconds is not None:
         yield "took", f"{asset.seconds:.1f} s"
 

@@ -136,6 +136,13 @@ class Picture:
 DEFAULT_LIMITS = Limits()
 
 
+def is_drawing(file: bytes) -> bool:
+    """Whether a file is a drawing (SVG), which has no pixels to be read."""
+    start = file[:1024].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    begins = start.startswith((b"<?xml", b"<svg", b"<!doctype svg"))
+    return begins and b"<svg" in file[:4096].lower()
+
+
 def read_picture(file: bytes, limits: Limits = DEFAULT_LIMITS) -> Picture:
     """Read a picture file.
 
