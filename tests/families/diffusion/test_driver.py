@@ -17,7 +17,7 @@ from PIL import Image
 from limner.domain.errors import Cancelled, InvalidOption, ModelUnavailable, WeightsRejected
 from limner.domain.event import CancelToken, Happening, Notice, Preview, Step
 from limner.domain.recipe import Extra, InputRole, ModelRef, Recipe, RecipeInput, Size, Task
-from limner.families.diffusion.calls import Manner
+from limner.families.diffusion.calls import manner_of
 from limner.families.diffusion.facts import Facts, facts_of
 from limner.families.diffusion.folders import read_pipeline
 from limner.families.diffusion.loading import Device, libraries, load_pipeline
@@ -115,10 +115,11 @@ def order_of(task: Task, **changes: object) -> Order:
     )
 
 
-def asked_of(task: Task, guidance: str, pipeline: Any) -> dict[str, Any]:
+def asked_of(task: Task, facts: Facts, pipeline: Any) -> dict[str, Any]:
     """The arguments a person would call diffusers with for the order above."""
     given: dict[str, Any] = {"prompt": PROMPT, "num_inference_steps": 4, "height": SIDE}
     given["width"] = SIDE
+    guidance = facts.guidance_argument
     if guidance:
         given[guidance] = 3.0
     if guidance == "true_cfg_scale":
@@ -133,6 +134,8 @@ def asked_of(task: Task, guidance: str, pipeline: Any) -> dict[str, Any]:
     name = type(pipeline).__name__
     if name.startswith("FluxKontext"):
         given["max_area"] = SIDE * SIDE
+    if name.startswith("Flux") and facts.variant == "schnell":
+        given["max_sequence_length"] = 256
     if name.startswith(("PixArt", "Sana")):
         given["use_resolution_binning"] = False
     taken = inspect.signature(type(pipeline).__call__).parameters
@@ -178,11 +181,7 @@ class Model:
         facts, prediction = self.facts, ""
         if self.folder is not None:
             prediction = read_pipeline(self.folder).prediction
-        manner = Manner(
-            facts.pipelines,
-            facts.guidance_argument,
-            "v" if prediction == "v_prediction" else facts.prediction,
-        )
+        manner = manner_of(facts, "v" if prediction == "v_prediction" else "")
         pipeline = load_pipeline(self.folder, CPU) if self.folder else self.pipeline
         return DiffusionModel(pipeline, manner, CPU, threads=1)
 
@@ -211,7 +210,7 @@ def test_every_task_is_what_diffusers_draws(kind: Model) -> None:
     for task, name in facts.pipelines.items():
         pipeline = kind.made(name)
         generator = torch.Generator("cpu").manual_seed(SEED)
-        asked = asked_of(task, facts.guidance_argument, pipeline)
+        asked = asked_of(task, facts, pipeline)
         expected = np.asarray(pipeline(**asked, generator=generator).images[0].convert("RGBA"))
         witness = Witness()
         (drawn,) = model.perform([order_of(task)], witness.watch)

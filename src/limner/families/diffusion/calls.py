@@ -13,6 +13,7 @@ from PIL import Image
 
 from limner.domain.recipe import InputRole, Recipe, Task
 from limner.families import raster
+from limner.families.diffusion.facts import Facts
 from limner.families.diffusion.finding import Prediction
 from limner.families.family import Order, Pixels
 
@@ -25,12 +26,24 @@ class Manner:
     """How a model is called.
 
     `pipelines` names the class of diffusers that does each task, `guidance` the argument that
-    holds it (empty where there is none), `prediction` what the denoiser predicts.
+    holds it (empty where there is none), `prediction` what the denoiser predicts, `limit` how
+    many tokens of a prompt are read by an encoder other than CLIP (None: as the pipeline has it).
     """
 
     pipelines: Mapping[Task, str]
     guidance: str
     prediction: Prediction
+    limit: int | None = None
+
+
+def manner_of(facts: Facts, prediction: Prediction) -> Manner:
+    """Return how a variant is called; `prediction` is what its files say, empty for nothing."""
+    return Manner(
+        facts.pipelines,
+        facts.guidance_argument,
+        prediction or facts.prediction,
+        facts.prompt_tokens,
+    )
 
 
 _NEVER: Mapping[str, object] = {"use_resolution_binning": False, "clean_caption": False}

@@ -19,7 +19,14 @@ from limner.domain.errors import ModelNotFound
 from limner.domain.event import CancelToken
 from limner.domain.recipe import ModelRef, Recipe, Size, Task
 from limner.families.checkpoint import sha256_of
-from limner.families.diffusion.calls import Manner, arguments_of, negative_of, to_pixels
+from limner.families.diffusion.calls import (
+    Manner,
+    arguments_of,
+    manner_of,
+    negative_of,
+    takes,
+    to_pixels,
+)
 from limner.families.diffusion.facts import facts_of
 from limner.families.diffusion.folders import recognise_folder
 from limner.families.diffusion.loading import (
@@ -122,6 +129,9 @@ class _Plain:
         order, guidance = _order(asked), _manner(folder).guidance
         self._arguments = arguments_of(order, self._pipeline, guidance)
         self._arguments["prompt"] = asked.prompt
+        limit = _manner(folder).limit
+        if "max_sequence_length" in takes(self._pipeline):
+            self._arguments["max_sequence_length"] = limit
         against = negative_of(order.recipe, self._pipeline, guidance)
         if against:
             self._arguments["negative_prompt"] = against
@@ -139,7 +149,7 @@ def _manner(folder: Path) -> Manner:
         facts = facts_of(found.family, found.variant)
     except KeyError:
         raise ModelNotFound(f"{folder} cannot be measured. {found.reason}") from None
-    return Manner(facts.pipelines, facts.guidance_argument, found.prediction or facts.prediction)
+    return manner_of(facts, found.prediction)
 
 
 def _order(asked: Asked) -> Order:

@@ -10,7 +10,7 @@ from limner.domain.card import Installed, ModelCard
 from limner.domain.errors import WeightsRejected
 from limner.domain.recipe import InputRole, Task
 from limner.families.checkpoint import own_name
-from limner.families.diffusion.calls import OWN, Manner
+from limner.families.diffusion.calls import OWN, manner_of
 from limner.families.diffusion.extras import extras_of
 from limner.families.diffusion.facts import Facts, facts_of
 from limner.families.diffusion.files import files_of
@@ -80,7 +80,7 @@ class DiffusionFamily:
         folder = installed.files[INDEX].parent
         found = recognise_folder(folder)
         facts = facts_of(installed.card.family, installed.card.variant)
-        manner = Manner(facts.pipelines, facts.guidance_argument, _prediction(facts, found))
+        manner = manner_of(facts, found.prediction)
         device = choose_device()
         return DiffusionModel(load_pipeline(folder, device), manner, device, placement.threads)
 

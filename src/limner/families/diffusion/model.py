@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from typing import Any
 
-from limner.domain.event import Preview, Step
+from limner.domain.event import Happening, Notice, Preview, Step
 from limner.domain.recipe import InputRole, Recipe, Task
 from limner.families.diffusion.calls import OWN, Manner, arguments_of, negative_of, takes, to_pixels
 from limner.families.diffusion.conditioning import condition
@@ -61,8 +61,9 @@ class DiffusionModel:
         """Draw orders, one at a time."""
         if self._device.name == "cpu":
             self._used.torch.set_num_threads(self._threads)
+        tell = _once(watch.tell)
         return [
-            self._draw(order, Watch(watch.tell, watch.token, watch.first + position))
+            self._draw(order, Watch(tell, watch.token, watch.first + position))
             for position, order in enumerate(orders)
         ]
 
@@ -97,7 +98,9 @@ class DiffusionModel:
     def _words(self, recipe: Recipe, pipeline: Any, watch: Watch) -> dict[str, Any]:
         """Return the arguments that hold the words, and tell what of them is not heard."""
         against = negative_of(recipe, pipeline, self._manner.guidance)
-        heard = condition(pipeline, [recipe.prompt], [against], None, clip_skip_of(recipe))
+        skip, limit = clip_skip_of(recipe), self._manner.limit
+        with memory_told(), quiet():
+            heard = condition(pipeline, [recipe.prompt], [against], limit, skip)
         for notice in heard.notices:
             watch.tell(notice)
         return heard.arguments
@@ -161,6 +164,20 @@ class _Follower:
         pixels = self._latent_map().look(spread(self._pipeline, latents, self._recipe.native_size))
         height, width = pixels.shape[:2]
         watch.tell(Preview(watch.first, width, height, pixels.tobytes()))
+
+
+def _once(tell: Callable[[Happening], None]) -> Callable[[Happening], None]:
+    """Return `tell` without the notices that it has heard before."""
+    heard: set[Happening] = set()
+
+    def tell_once(happening: Happening) -> None:
+        if not isinstance(happening, Notice):
+            tell(happening)
+        elif happening not in heard:
+            heard.add(happening)
+            tell(happening)
+
+    return tell_once
 
 
 def _keeps(recipe: Recipe) -> bool:
