@@ -19,6 +19,7 @@ from limner.families.family import Pixels
 from limner.provenance.manifest import Standing
 from tests import fakes
 from tests.fakes import fake_desk
+from tests.provenance.containers import png
 
 Change = Callable[[Image.Image], Image.Image]
 
@@ -308,6 +309,10 @@ def test_all_that_a_file_says_is_in_the_verdict(desk: Desk) -> None:
     assert declared is not None
     assert declared.recipe_digest == second.recipe.digest
     assert (declared.recipe, declared.prompt) == (None, None)
+    foreign = desk.verify(png(parameters="a red fox\nSteps: 12, Seed: 99, Size: 64x64")).declared
+    assert foreign is not None
+    assert foreign.draft is not None
+    assert (foreign.prompt, foreign.draft.seed) == ("a red fox", 99)
 
 
 def test_pixels_that_cannot_be_read_are_not_said_to_hold_no_watermark(desk: Desk) -> None:

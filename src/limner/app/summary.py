@@ -43,7 +43,7 @@ def _on_library(verdict: Verdict) -> Iterator[str]:
             "library."
         )
     brought = next((one for one in verdict.matches if not one.made), None)
-    if brought is not None:
+    if brought is not None and (sure is None or brought.by == "file"):
         yield _on_brought(brought)
     if sure is None:
         similar = next((one for one in verdict.matches if one.made), None)

@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Literal
 
 from limner.domain.canonical import Frozen
-from limner.domain.recipe import Recipe, Sha256
+from limner.domain.recipe import Draft, Recipe, Sha256
 from limner.provenance.manifest import Manifest
 
 
@@ -49,14 +49,20 @@ class Match(Frozen):
 
 
 class Declared(Frozen):
-    """What a file says of itself in plain metadata, which anyone can write or remove."""
+    """What a file says of itself in plain metadata, which anyone can write or remove.
+
+    `draft` is what was understood of another tool's settings, `mining` the PLUS term on mining.
+    """
 
     source_type: str | None = None
     system: str | None = None
+    system_version: str | None = None
+    mining: str | None = None
     prompt: str | None = None
     recipe_digest: Sha256 | None = None
     recipe: Recipe | None = None
     settings_of: str | None = None
+    draft: Draft | None = None
 
 
 class Looked(StrEnum):

@@ -12,7 +12,7 @@ from limner.provenance.intake import is_drawing, read_picture
 from limner.provenance.manifest import Manifest, Standing, read_manifest
 from limner.provenance.metadata import read_digest, read_recipe
 from limner.provenance.watermark import detect
-from limner.provenance.xmp import read_statement
+from limner.provenance.xmp import Statement, read_statement
 from limner.store.library import Library
 
 _SVG = FileFormat.SVG.media_type
@@ -83,15 +83,18 @@ def _media_type(file: bytes) -> str:
 
 
 def _declared(file: bytes) -> Declared | None:
-    statement, recipe, settings = read_statement(file), read_recipe(file), read_settings(file)
-    said = statement.prompt if statement else None
+    said = read_statement(file) or Statement()
+    recipe, settings = read_recipe(file), read_settings(file)
     declared = Declared(
-        source_type=statement.digital_source_type if statement else None,
-        system=statement.system if statement else None,
-        prompt=(settings.draft.prompt if settings else said) or None,
+        source_type=said.digital_source_type,
+        system=said.system,
+        system_version=said.system_version,
+        mining=said.data_mining,
+        prompt=(settings.draft.prompt if settings else said.prompt) or None,
         recipe_digest=read_digest(file),
         recipe=recipe,
         settings_of=settings.tool if settings else None,
+        draft=settings.draft if settings and recipe is None else None,
     )
     return None if declared == Declared() else declared
 
