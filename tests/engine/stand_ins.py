@@ -98,6 +98,10 @@ class StandIn:
     def device(self) -> str:
         return "cpu"
 
+    @property
+    def fitting(self) -> str:
+        return ""
+
     def perform(self, orders: Sequence[Order], watch: Watch) -> list[Pixels]:
         assert "close " + self.name not in self.studio.events[-1:]
         self.studio.events.append(f"draw {self.name} {[one.recipe.seed for one in orders]}")

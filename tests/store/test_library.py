@@ -43,7 +43,7 @@ recipes = st.builds(
     task=st.sampled_from(Task),
     model=models,
     adapters=st.lists(
-        st.builds(AdapterRef, name=texts, sha256=digests, weight=numbers), max_size=2
+        st.builds(AdapterRef, name=texts, sha256=digests, weight=st.floats(-10, 10)), max_size=2
     ).map(tuple),
     prompt=texts,
     negative_prompt=texts,

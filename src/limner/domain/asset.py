@@ -27,7 +27,10 @@ class Parent(Frozen):
 
 
 class Environment(Frozen):
-    """What the machine added: recorded with every picture, never part of the Recipe."""
+    """What the machine added: recorded with every picture, never part of the Recipe.
+
+    `fitting` is how the work was made to fit into memory, where that may change pixels.
+    """
 
     limner: str
     python: str
@@ -37,11 +40,16 @@ class Environment(Frozen):
     dtype: str
     threads: int
     libraries: tuple[tuple[str, str], ...] = ()
+    fitting: str = ""
 
     @property
     def digest(self) -> str:
-        """The sha256 of the canonical JSON of this Environment."""
-        return digest(self.model_dump(mode="json"))
+        """The sha256 of the canonical JSON of this Environment.
+
+        What came later is left out where it is unset, so that older ones keep their digest.
+        """
+        whole = self.model_dump(mode="json")
+        return digest({name: value for name, value in whole.items() if value or name != "fitting"})
 
 
 class Terms(Frozen):

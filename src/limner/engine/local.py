@@ -52,10 +52,10 @@ class LocalEngine:
             began = time.perf_counter()
             own = Watch(watch.tell, watch.token, watch.first + start)
             model = self._model(batch[0].recipe.model, own)
-            environment = self._environment(model)
             with _enough_memory():
                 ready = [self._with_adapters(framing.inward(order)) for order in batch]
                 drawn = model.perform(ready, own)
+            environment = self._environment(model)
             share = (time.perf_counter() - began) / len(batch)
             for position, (order, pixels) in enumerate(zip(batch, drawn, strict=True)):
                 watch.token.check()
@@ -134,6 +134,7 @@ class LocalEngine:
             dtype=model.dtype,
             threads=self._thread_count(),
             libraries=model.libraries,
+            fitting=model.fitting,
         )
 
 

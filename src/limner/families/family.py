@@ -83,6 +83,10 @@ class LoadedModel(Held, Protocol):
     def device(self) -> str:
         """Where it computes: `cpu`, `cuda` or another of torch's names."""
 
+    @property
+    def fitting(self) -> str:
+        """How it was made to fit into memory where that may change pixels, else empty."""
+
     def perform(self, orders: Sequence[Order], watch: Watch) -> list[Pixels]:
         """Draw every order, all of one native size and step count; see `Order` and `Watch`.
 

@@ -82,6 +82,11 @@ class OnnxModel:
         """Where it computes."""
         return "cpu"
 
+    @property
+    def fitting(self) -> str:
+        """How it was made to fit into memory: it needs little."""
+        return ""
+
     def close(self) -> None:
         """Give the memory back."""
         del self._session

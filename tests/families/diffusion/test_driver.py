@@ -417,3 +417,43 @@ def test_what_is_not_heard_is_told(tmp_path: Path) -> None:
     assert notice.code == "weights_ignored"
     (plain,) = flux.perform([order_of(Task.TEXT_TO_IMAGE)], Witness().watch)
     assert np.array_equal(drawn, plain)
+
+
+def fails(times: int, monkeypatch: Any, model: DiffusionModel) -> list[int]:
+    """Let the autoencoder run out of memory so many times; count how often it is asked."""
+    autoencoder = type(model._first.vae)
+    decode, asked = autoencoder.decode, []
+
+    def decoded(self: Any, *given: Any, **named: Any) -> Any:
+        asked.append(1)
+        if len(asked) <= times:
+            raise RuntimeError("CUDA out of memory. Tried to allocate 9.00 GiB")
+        return decode(self, *given, **named)
+
+    monkeypatch.setattr(autoencoder, "decode", decoded)
+    return asked
+
+
+def test_where_memory_runs_out_it_draws_again_with_less(
+    model: DiffusionModel, monkeypatch: Any
+) -> None:
+    expected = model.perform([order_of(Task.TEXT_TO_IMAGE)], Witness().watch)[0]
+    assert model.fitting == ""
+    asked = fails(1, monkeypatch, model)
+    witness = Witness()
+    drawn = model.perform([order_of(Task.TEXT_TO_IMAGE)], witness.watch)[0]
+    assert len(asked) == 2
+    (notice,) = (event for event in witness.heard if isinstance(event, Notice))
+    assert (notice.code, model.fitting) == ("less_memory", "tiled decoder")
+    assert model._first.vae.use_tiling
+    assert np.abs(drawn.astype(int) - expected.astype(int)).max() <= 1, "it is less than a tile"
+    other = order_of(Task.IMAGE_TO_IMAGE)
+    assert model.perform([other], Witness().watch)[0].std() > 0
+
+
+def test_where_nothing_helps_the_process_lives_on(model: DiffusionModel, monkeypatch: Any) -> None:
+    asked = fails(2, monkeypatch, model)
+    with pytest.raises(MemoryError):
+        model.perform([order_of(Task.TEXT_TO_IMAGE)], Witness().watch)
+    assert len(asked) == 2
+    assert model.perform([order_of(Task.TEXT_TO_IMAGE)], Witness().watch)[0].std() > 0

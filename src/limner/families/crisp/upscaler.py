@@ -44,6 +44,11 @@ class CrispUpscaler:
         """Where it computes."""
         return "cpu"
 
+    @property
+    def fitting(self) -> str:
+        """How it was made to fit into memory: it needs little."""
+        return ""
+
     def perform(self, orders: Sequence[Order], watch: Watch) -> list[Pixels]:
         """Return every order's init picture, 4 times as wide and as high."""
         return [self._enlarge(order, position, watch) for position, order in enumerate(orders)]

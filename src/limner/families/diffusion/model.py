@@ -8,6 +8,7 @@ from limner.domain.event import Happening, Notice, Preview, Step
 from limner.domain.recipe import InputRole, Recipe, Task
 from limner.families.diffusion.calls import OWN, Manner, arguments_of, negative_of, takes, to_pixels
 from limner.families.diffusion.conditioning import condition
+from limner.families.diffusion.easing import eases
 from limner.families.diffusion.extras import clip_skip_of, guidance_of
 from limner.families.diffusion.guidance import guided
 from limner.families.diffusion.loading import (
@@ -35,6 +36,7 @@ class DiffusionModel:
         self._device = device
         self._threads = threads
         self._used: Libraries = libraries()
+        self._eased: tuple[str, ...] = ()
         self._pipelines: dict[type, Any] = {}
         self._first = self._keep(pipeline)
         own = pipeline.scheduler
@@ -57,13 +59,18 @@ class DiffusionModel:
         """Where it computes."""
         return self._device.name
 
+    @property
+    def fitting(self) -> str:
+        """How it was made to fit into memory after it did not."""
+        return ", ".join(self._eased)
+
     def perform(self, orders: Sequence[Order], watch: Watch) -> list[Pixels]:
         """Draw orders, one at a time."""
         if self._device.name == "cpu":
             self._used.torch.set_num_threads(self._threads)
         tell = _once(watch.tell)
         return [
-            self._draw(order, Watch(tell, watch.token, watch.first + position))
+            self._fitted(order, Watch(tell, watch.token, watch.first + position))
             for position, order in enumerate(orders)
         ]
 
@@ -73,6 +80,21 @@ class DiffusionModel:
         del self._first
         if self._device.name == "cuda":
             self._used.torch.cuda.empty_cache()
+
+    def _fitted(self, order: Order, watch: Watch) -> Pixels:
+        """Draw an order; where memory runs out, again in a way that takes less, if there is one."""
+        for ease in eases(self._device.name):
+            if ease.name in self._eased:
+                continue
+            try:
+                return self._draw(order, watch)
+            except MemoryError:
+                for pipeline in self._pipelines.values():
+                    ease.apply(pipeline)
+                self._eased = (*self._eased, ease.name)
+                told = f"Memory ran out; drawing again with {ease.what}."
+                watch.tell(Notice("less_memory", told))
+        return self._draw(order, watch)
 
     def _draw(self, order: Order, watch: Watch) -> Pixels:
         recipe = order.recipe
@@ -115,6 +137,9 @@ class DiffusionModel:
     def _keep(self, pipeline: Any) -> Any:
         pipeline.set_progress_bar_config(disable=True)
         pipeline.encode_prompt = Memo(pipeline.encode_prompt)
+        for ease in eases(self._device.name):
+            if ease.name in self._eased:
+                ease.apply(pipeline)
         self._pipelines[type(pipeline)] = pipeline
         return pipeline
 

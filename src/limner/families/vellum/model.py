@@ -63,6 +63,11 @@ class VellumModel:
         """Where it computes."""
         return "cpu"
 
+    @property
+    def fitting(self) -> str:
+        """How it was made to fit into memory: it needs little."""
+        return ""
+
     def perform(self, orders: Sequence[Order], watch: Watch) -> list[Pixels]:
         """Draw orders of one native size, task and step count."""
         first = orders[0].recipe
