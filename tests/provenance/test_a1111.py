@@ -37,6 +37,7 @@ def test_everything_that_has_a_place_is_read() -> None:
     found = read(PLAIN)
     assert found.tool == "AUTOMATIC1111"
     assert found.draft == Draft(
+        literal=True,
         prompt="a red fox, (masterpiece:1.2) \nin the snow",
         negative_prompt="blurry, text\nlow quality",
         seed=3141592653,

@@ -79,6 +79,7 @@ def test_everything_that_has_a_place_is_read() -> None:
     found = read(changed())
     assert found.tool == "ComfyUI"
     assert found.draft == Draft(
+        literal=True,
         prompt="a red fox",
         negative_prompt="blurry",
         seed=156680208700286,
@@ -158,6 +159,7 @@ def test_the_parts_of_newer_samplers_are_put_together() -> None:
     }
     found = read(graph_text(**nodes))
     assert found.draft == Draft(
+        literal=True,
         prompt="a fox\na fox in snow",
         seed=5,
         size=Size(width=1024, height=576),
@@ -218,7 +220,7 @@ def test_a_seed_beyond_ours_is_reported() -> None:
 
 def test_a_graph_without_a_sampler_says_so() -> None:
     found = read(graph_text(a=("LoadImage", {"image": "x.png"})))
-    assert found.draft == Draft()
+    assert found.draft == Draft(literal=True)
     assert "graph" in lost(found)
 
 

@@ -48,6 +48,7 @@ def test_everything_that_has_a_place_is_read() -> None:
     found = read()
     assert found.tool == "InvokeAI"
     assert found.draft == Draft(
+        literal=True,
         prompt="a red fox",
         negative_prompt="blurry",
         seed=1234567,

@@ -54,6 +54,7 @@ def test_everything_that_has_a_place_is_read() -> None:
     found = read()
     assert found.tool == "SwarmUI"
     assert found.draft == Draft(
+        literal=True,
         prompt="a red fox",
         negative_prompt="blurry",
         seed=1755497345,
