@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from limner.app.safety import blurred
+from limner.app.safety import Outcome, blurred
 from limner.app.sealing import Sealing
 from limner.app.studio import Progress, Studio
 from limner.domain.asset import Asset, Environment
@@ -41,7 +41,7 @@ class Replayed:
     """What came of a replay.
 
     `mean` and `largest` are colour differences (CIEDE2000), 0 where the pixels are identical
-    and None where they cannot be compared. `file` is the picture drawn again, not kept.
+    and None where they cannot be compared. `file` is the picture drawn again, sealed, not kept.
     """
 
     recipe: Recipe
@@ -61,8 +61,10 @@ def replay(
 ) -> Replayed:
     """Draw a picture of the library, or a file that carries its Recipe, again.
 
-    Nothing is kept. Raises InvalidRequest for a picture without a Recipe, ModelUnavailable where
-    the same weights are not here, AssetNotFound where an input is gone.
+    Nothing is kept, but the rules of the workspace hold: raises LicenceForbids, PromptRefused or
+    PictureRefused as `Studio.perform` does. Raises InvalidRequest for a picture without a Recipe,
+    ModelUnavailable where the same weights are not here, AssetNotFound where an input is gone,
+    SigningFailed where keys cannot be used.
     """
     actor.require(workspace, Role.MAKER)
     progress = progress or Progress()
@@ -76,11 +78,12 @@ def replay(
             "This picture carries no Recipe, so it cannot be drawn again. If it was made here, "
             "replay it by its id in the library."
         )
-    drawn = studio.draw_only(workspace, recipe, progress)
+    drawn, verdict = studio.draw_only(actor, workspace, recipe, progress)
     policy = studio.library.policy(workspace)
-    sealing = Sealing(studio.library, studio.models, workspace, policy, None)
-    hidden = asset is not None and asset.blurred
-    sealed = sealing.seal(blurred(drawn.pixels) if hidden else drawn.pixels, recipe)
+    signer = studio.keyring.signer(progress.tell)
+    sealing = Sealing(studio.library, studio.models, workspace, policy, signer)
+    hidden = asset is not None and asset.blurred and verdict.outcome is not Outcome.BLURRED
+    sealed = sealing.seal(blurred(verdict.pixels) if hidden else verdict.pixels, recipe)
     same = asset is not None and sealed.pixel_digest == asset.pixel_digest
     mean, largest = (0.0, 0.0) if same else _apart(file, sealed.file, recipe)
     return Replayed(

@@ -191,13 +191,29 @@ class Studio:
         if refused:
             raise refusal(refused, len(recipes))
 
-    def draw_only(self, workspace: Workspace, recipe: Recipe, progress: Progress) -> Drawn:
-        """Draw a Recipe and return its pixels, neither sealed nor kept."""
+    def draw_only(
+        self, actor: Actor, workspace: Workspace, recipe: Recipe, progress: Progress
+    ) -> tuple[Drawn, Verdict]:
+        """Draw a Recipe under the rules of the workspace, neither sealed nor kept.
+
+        Raises as `perform` does; the Verdict holds the pixels as they may be shown.
+        """
+        actor.require(workspace, Role.MAKER)
+        admit(self.library, self.models, actor, workspace, [recipe])
+        safety = self.library.policy(workspace).safety
+        watch = Watch(shielded(progress.tell, safety), progress.token)
+        judge = self._judge(safety, watch)
         for ref in (recipe.model, recipe.upscaler):
             if ref is not None:
                 self.models.make_ready(ref, progress.tell, progress.token)
-        watch = Watch(progress.tell, progress.token)
-        return next(iter(self.engine.perform(self._orders(workspace, [recipe]), watch)))
+        drawn = next(iter(self.engine.perform(self._orders(workspace, [recipe]), watch)))
+        verdict = check(drawn.pixels, safety, judge)
+        record = record_of(verdict, actor, workspace, recipe, None)
+        if record is not None:
+            self.library.record(record)
+        if verdict.outcome is Outcome.REFUSED:
+            raise refusal(1, 1)
+        return drawn, verdict
 
     def generate(
         self,
