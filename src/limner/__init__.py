@@ -9,6 +9,7 @@ with limner.open() as desk:
 
 from __future__ import annotations
 
+import os
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 __all__ = ["LimnerError", "__version__", "open"]
 
 __version__ = version("limner")
+
+# ONNX Runtime reads it once, when it is loaded: later it has made an id for this machine already.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 
 def open(  # noqa: A001 - read as limner.open()

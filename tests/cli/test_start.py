@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from typer.main import get_command
 
+import limner
 from limner import __version__
 from limner.cli.main import app
 
@@ -150,3 +151,22 @@ def test_completion_knows_commands_and_models(tmp_path: Path) -> None:
 
     assert complete("limner gen").split() == ["generate"]
     assert "vellum" in complete("limner generate --model v").split()
+
+
+def test_onnx_runtime_reports_to_nobody(tmp_path: Path) -> None:
+    code = """
+import sys
+from pathlib import Path
+import limner
+from limner.families.session import open_session
+open_session(Path(sys.argv[1]), 1)
+"""
+    package = Path(limner.__file__).parent
+    network = package / "families" / "crisp" / "weights" / "crisp.onnx"
+    environment = {name: text for name, text in os.environ.items() if not name.startswith("ORT_")}
+    subprocess.run(
+        [sys.executable, "-c", code, str(network)],
+        check=True,
+        env={**environment, "HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")},
+    )
+    assert not list(tmp_path.rglob("*onnxruntime*"))
