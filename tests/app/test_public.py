@@ -31,6 +31,7 @@ METHODS = {
     "replay": "(self, recipes, progress=None)",
     "verify": "(self, picture)",
     "vary": "(self, picture, prompt=None, *, count=4, strength=0.5, progress=None, **options)",
+    "outpaint": "(self, picture, prompt, *, margins, progress=None, **options)",
     "upscale": "(self, picture, *, size=None, progress=None, **options)",
 }
 
@@ -64,7 +65,7 @@ def test_a_desk_can_do_this() -> None:
 
 def test_drafts_and_recipes_have_these_fields() -> None:
     shared = ["task", "model", "adapters", "prompt", "negative_prompt", "literal"]
-    shared += ["seed", "size", "steps"]
+    shared += ["seed", "size", "offset", "steps"]
     shared += ["guidance", "sampler", "schedule", "inputs", "transparent", "format", "upscaler"]
     shared += ["label", "extras"]
     assert list(Draft.model_fields) == shared

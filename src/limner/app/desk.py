@@ -12,13 +12,43 @@ from limner.app.studio import Made, Progress, Studio, init_input, mask_input
 from limner.app.verdict import Verdict
 from limner.app.verify import Verifier
 from limner.domain.asset import Asset
-from limner.domain.errors import InvalidPrompt
-from limner.domain.recipe import Draft, Recipe, Size, Task
+from limner.domain.errors import InvalidPrompt, InvalidSize
+from limner.domain.recipe import Draft, Offset, Recipe, Size, Task
 from limner.domain.workspace import Actor, Workspace
 from limner.provenance.metadata import read_recipe
 
 Picture = Asset | bytes | Path | str
 """A picture given by a caller: an asset, the bytes of a file, or its path."""
+
+_MOST = 65_535
+
+
+@dataclass(frozen=True)
+class Margins:
+    """Pixels to add at each side of a picture."""
+
+    left: int = 0
+    right: int = 0
+    top: int = 0
+    bottom: int = 0
+
+    def __post_init__(self) -> None:
+        for name, pixels in vars(self).items():
+            if not 0 <= pixels <= _MOST:
+                raise InvalidSize(f"{name} must be 0 to {_MOST:,} pixels, not {pixels}.")
+
+    @property
+    def offset(self) -> Offset:
+        """Where the picture lies on the larger one."""
+        return Offset(left=self.left, top=self.top)
+
+    def around(self, inner: Size) -> Size:
+        """Return the size of a picture with these margins; raises InvalidSize beyond any."""
+        width = inner.width + self.left + self.right
+        height = inner.height + self.top + self.bottom
+        if max(width, height) > _MOST:
+            raise InvalidSize(f"{width}x{height} is larger than any picture. Add less.")
+        return Size(width=width, height=height)
 
 
 @dataclass(frozen=True)
@@ -84,6 +114,30 @@ class Desk:
             if card.capability.supports(Task.EDIT):
                 return Task.EDIT
         return Task.IMAGE_TO_IMAGE
+
+    def outpaint(
+        self,
+        picture: Picture,
+        prompt: str,
+        *,
+        margins: Margins,
+        progress: Progress | None = None,
+        **options: object,
+    ) -> Made:
+        """Draw more around a picture; the picture itself stays as it is.
+
+        Raises InvalidSize where the margins add nothing, or more than can be drawn.
+        """
+        asset = self.bring(picture)
+        inner = asset.size
+        asked = {
+            "task": Task.OUTPAINT,
+            "prompt": prompt,
+            "inputs": (init_input(asset),),
+            "size": margins.around(inner),
+            "offset": margins.offset,
+        }
+        return next(self.draw(make_draft({**options, **asked}), 1, progress))
 
     def vary(
         self,

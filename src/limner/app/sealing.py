@@ -9,7 +9,7 @@ from limner.app.models import Models
 from limner.domain.asset import Asset, Terms
 from limner.domain.errors import StorageFailed
 from limner.domain.policy import Policy
-from limner.domain.recipe import Draft, FileFormat, InputRole, Recipe
+from limner.domain.recipe import Draft, FileFormat, InputRole, Recipe, Task
 from limner.domain.workspace import Workspace
 from limner.families.family import Pixels
 from limner.provenance.intake import Picture, read_picture
@@ -31,7 +31,7 @@ def disclosed(recipe: Recipe, draft: Draft, policy: Policy) -> Recipe:
     if language is not None:
         check_label(recipe.size, language)
     marked = policy.watermark and recipe.format is not FileFormat.SVG
-    masked = recipe.input(InputRole.MASK) is not None
+    masked = recipe.input(InputRole.MASK) is not None or recipe.task is Task.OUTPAINT
     return recipe.model_copy(update={"label": language, "watermark": marked and not masked})
 
 

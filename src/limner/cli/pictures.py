@@ -129,6 +129,18 @@ class Edit(Drawing):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Outpaint(Drawing):
+    """Options of `outpaint`."""
+
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The picture.")]
+    prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="What the whole shows.")]
+    left: Annotated[int, typer.Option(metavar="N", help="Pixels to add at the left.")] = 0
+    right: Annotated[int, typer.Option(metavar="N", help="… at the right.")] = 0
+    top: Annotated[int, typer.Option(metavar="N", help="… above.")] = 0
+    bottom: Annotated[int, typer.Option(metavar="N", help="… below.")] = 0
+
+
+@dataclass(frozen=True, kw_only=True)
 class Vary(Drawing):
     """Options of `vary`."""
 
@@ -232,6 +244,26 @@ def edit(asked: Edit) -> None:
         work.write(made, f"{asked.file.stem}-edited")
 
 
+def outpaint(asked: Outpaint) -> None:
+    """Draw more around a picture; the picture itself stays as it is."""
+    if asked.size is not None:
+        raise InvalidOption("The margins decide the size: leave out --size.")
+    from limner.app.desk import Margins
+
+    margins = Margins(asked.left, asked.right, asked.top, asked.bottom)
+    with at_work(asked) as work:
+        work.check_target()
+        made = work.desk.outpaint(
+            asked.file,
+            asked.prompt,
+            margins=margins,
+            progress=work.progress,
+            **asked.options(),
+            format=work.target.format,
+        )
+        work.write(made, f"{asked.file.stem}-larger")
+
+
 def vary(asked: Vary) -> None:
     """Draw a picture several times anew, alike but different."""
     with at_work(asked, asked.count) as work:
@@ -313,6 +345,11 @@ def add_to(app: typer.Typer) -> None:
         'limner edit fox.png "a blue fox" --strength 0.6',
         'limner edit room.png "a cactus" --mask corner.png',
     )(edit)
+    command(
+        app,
+        Outpaint,
+        'limner outpaint fox.png "a fox in tall grass" --left 128 --right 128',
+    )(outpaint)
     command(
         app,
         Vary,

@@ -16,6 +16,7 @@ from limner.domain.recipe import (
     FileFormat,
     InputRole,
     ModelRef,
+    Offset,
     Recipe,
     RecipeInput,
     Size,
@@ -177,7 +178,7 @@ class Capability(Frozen):
             raise InvalidSize(f"{model.name} takes its size from its input; give one.")
         self.sizes.check(size)
         # A part of a picture is drawn as a square, whatever the shape of the whole.
-        part = draft.task is Task.INPAINT and self.sizes.default
+        part = draft.task in (Task.INPAINT, Task.OUTPAINT) and self.sizes.default
         native = self.sizes.native_for(part or size)
         larger = size.width > native.width or size.height > native.height
         file_format = draft.format or FileFormat.PNG
@@ -195,6 +196,7 @@ class Capability(Frozen):
             negative_prompt=draft.negative_prompt.strip(),
             seed=seed if draft.seed is None else draft.seed,
             size=size,
+            offset=_offset(draft),
             native_size=native,
             steps=_in_range("steps", draft.steps, self.steps, model),
             guidance=_in_range("guidance", draft.guidance, self.guidance, model),
@@ -269,6 +271,16 @@ class Capability(Frozen):
                 raise InvalidOption(f"{model.name} has no option “{name}”. It has: {known}.")
         chosen = ((spec.name, _extra(spec, given.get(spec.name))) for spec in self.extras)
         return tuple(sorted((name, value) for name, value in chosen if value is not None))
+
+
+def _offset(draft: Draft) -> Offset | None:
+    if (draft.task is Task.OUTPAINT) != (draft.offset is not None):
+        raise InvalidOption(
+            "Say where the picture lies on the larger one, with an offset."
+            if draft.offset is None
+            else f"{draft.task.value} has no offset to set."
+        )
+    return draft.offset
 
 
 def check_words(name: str, text: str) -> None:

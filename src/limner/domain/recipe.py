@@ -24,6 +24,7 @@ class Task(StrEnum):
     TEXT_TO_IMAGE = "text_to_image"
     IMAGE_TO_IMAGE = "image_to_image"
     INPAINT = "inpaint"
+    OUTPAINT = "outpaint"
     EDIT = "edit"
     ERASE = "erase"
     UPSCALE = "upscale"
@@ -32,7 +33,7 @@ class Task(StrEnum):
     @property
     def takes_words(self) -> bool:
         """Whether a prompt says what to draw."""
-        return self in (Task.TEXT_TO_IMAGE, Task.IMAGE_TO_IMAGE, Task.INPAINT, Task.EDIT)
+        return self not in (Task.ERASE, Task.UPSCALE, Task.CUTOUT)
 
 
 class InputRole(StrEnum):
@@ -122,6 +123,13 @@ class AdapterRef(Frozen):
         return ModelRef(name=self.name, sha256=self.sha256)
 
 
+class Offset(Frozen):
+    """Where the left top corner of a picture lies on a larger one, in pixels."""
+
+    left: Annotated[int, Field(ge=0, le=65_535)]
+    top: Annotated[int, Field(ge=0, le=65_535)]
+
+
 class RecipeInput(Frozen):
     """A picture the Recipe starts from: the asset's id, its role, its strength in [0, 1]."""
 
@@ -157,6 +165,7 @@ class Draft(Frozen):
     literal: bool = False
     seed: Seed | None = None
     size: Size | None = None
+    offset: Offset | None = None
     steps: int | None = None
     guidance: float | None = None
     sampler: str | None = None
@@ -169,11 +178,15 @@ class Draft(Frozen):
     extras: Extras = ()
 
 
+_LATER = ("label", "watermark", "offset")
+
+
 class Recipe(Frozen):
     """Everything that decides the pixels of one picture. One Recipe = one picture.
 
     `label` is the language of a visible disclosure, None for none; `watermark` whether the
-    picture carries an invisible one. `size` is the size of the finished picture. `native_size`
+    picture carries an invisible one. `size` is the size of the finished picture, `offset`
+    where its init lies on it when more is drawn around it. `native_size`
     is the size the model draws at; where they differ, `upscaler` (if set) enlarges before the
     exact fit.
     """
@@ -186,6 +199,7 @@ class Recipe(Frozen):
     negative_prompt: str = ""
     seed: Seed = 0
     size: Size
+    offset: Offset | None = None
     native_size: Size
     steps: int | None = None
     guidance: float | None = None
@@ -207,7 +221,7 @@ class Recipe(Frozen):
         their digest.
         """
         whole = self.model_dump(mode="json")
-        return digest({k: v for k, v in whole.items() if v or k not in ("label", "watermark")})
+        return digest({k: v for k, v in whole.items() if v or k not in _LATER})
 
     def extra(self, name: str) -> Extra | None:
         """Return the value of a family's own option, or None where the family has none."""

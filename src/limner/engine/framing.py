@@ -37,6 +37,27 @@ class Box:
     side: int
 
 
+def laid_out(order: Order) -> Order:
+    """Return an order for more around a picture as one for the hole around it; others as they are.
+
+    The picture lies at its offset on the larger one. Beyond it, its edges go on where it is
+    opaque, so that the model sees what it joins; else there is nothing.
+    """
+    recipe, offset = order.recipe, order.recipe.offset
+    if recipe.task is not Task.OUTPAINT or offset is None:
+        return order
+    init = order.inputs[InputRole.INIT]
+    height, width = init.shape[:2]
+    below = recipe.size.height - height - offset.top
+    right = recipe.size.width - width - offset.left
+    around = ((offset.top, below), (offset.left, right), (0, 0))
+    canvas = np.pad(init, around, mode="edge" if raster.is_opaque(init) else "constant")
+    hole = np.pad(np.zeros((height, width), np.uint8), around[:2], constant_values=255)
+    mask = np.stack([hole, hole, hole, np.full_like(hole, 255)], axis=-1)
+    filling = recipe.model_copy(update={"task": Task.INPAINT, "offset": None})
+    return replace(order, recipe=filling, inputs={InputRole.INIT: canvas, InputRole.MASK: mask})
+
+
 def inward(order: Order) -> Order:
     """Return the order with its input pictures at the model's native size."""
     recipe = order.recipe
@@ -105,9 +126,21 @@ def _set_in(order: Order, drawn: Pixels, enlarge: Enlarge) -> Pixels:
     outer = (slice(top, bottom), slice(left, right))
     finished = original.copy()
     hole = raster.region(mask[outer])
-    fitting = matched(patch[inner], original[outer], hole)
+    drawn = patch[inner]
+    if raster.is_opaque(original):  # what is drawn clear lets the picture show through
+        drawn = _laid_over(original[outer], drawn)
+    fitting = matched(drawn, original[outer], hole)
     finished[outer] = _mix(original[outer], fitting, _feathered(hole, box.side))
     return finished
+
+
+def _laid_over(below: Pixels, above: Pixels) -> Pixels:
+    """Return a picture laid over an opaque one."""
+    share = above[..., 3:].astype(np.float32) / 255
+    colour = above[..., :3] * share + below[..., :3] * (1 - share)
+    laid = below.copy()
+    laid[..., :3] = np.rint(colour)
+    return laid
 
 
 def _mix(below: Pixels, above: Pixels, share: np.ndarray) -> Pixels:

@@ -47,6 +47,7 @@ class LocalEngine:
 
     def perform(self, orders: Sequence[Order], watch: Watch) -> Iterator[Drawn]:
         """Draw every order; see `Engine.perform`."""
+        orders = [framing.laid_out(order) for order in orders]
         for start, batch in _batches(orders, self._settings.batch):
             watch.token.check()
             began = time.perf_counter()

@@ -1,5 +1,6 @@
 """Open models as a person meets them: found where they lie, named, drawn with, replayed."""
 
+import io
 import json
 import shutil
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from limner.app.desk import Desk
+from limner.app.desk import Desk, Margins
 from limner.app.replay import Likeness, replay
 from limner.app.settings import Settings
 from limner.app.studio import Progress
@@ -133,6 +134,32 @@ def test_a_part_of_a_picture_is_redrawn_and_the_rest_stays(
     assert str(made.asset.size) == "500x300"
     assert made.recipe.native_size.width == made.recipe.native_size.height
     assert made.asset.drift == 0.0
+
+
+def test_more_is_drawn_around_a_picture(desk: Desk, folder: Path, tmp_path: Path) -> None:
+    photo = np.random.default_rng(1).integers(0, 255, (90, 120, 3), np.uint8)
+    images: Any = pytest.importorskip("PIL.Image")
+    images.fromarray(photo).save(tmp_path / "photo.png")
+    made = desk.outpaint(
+        tmp_path / "photo.png",
+        "a field",
+        margins=Margins(left=40, bottom=30),
+        model=str(folder),
+        steps=1,
+        seed=1,
+    )
+    assert str(made.asset.size) == "160x120"
+    assert (made.recipe.task, made.recipe.watermark) == (Task.OUTPAINT, False)
+    finished = np.asarray(images.open(io.BytesIO(made.file)).convert("RGB"))
+    assert np.array_equal(finished[:90, 40:], photo)
+    assert made.asset.drift == 0.0
+    for margins in (Margins(), Margins(left=60_000)):
+        with pytest.raises(InvalidSize):
+            desk.outpaint(tmp_path / "photo.png", "a field", margins=margins, model=str(folder))
+    with pytest.raises(InvalidSize, match="left must be 0 to"):
+        Margins(left=-1)
+    with pytest.raises(InvalidOption, match="No model inside Limner does outpaint"):
+        desk.outpaint(tmp_path / "photo.png", "a field", margins=Margins(top=9))
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ _INPUTS: Mapping[Task, TaskInputs] = MappingProxyType(
         Task.TEXT_TO_IMAGE: TaskInputs(task=Task.TEXT_TO_IMAGE),
         Task.IMAGE_TO_IMAGE: TaskInputs(task=Task.IMAGE_TO_IMAGE, required=(InputRole.INIT,)),
         Task.INPAINT: TaskInputs(task=Task.INPAINT, required=(InputRole.INIT, InputRole.MASK)),
+        Task.OUTPAINT: TaskInputs(task=Task.OUTPAINT, required=(InputRole.INIT,)),
         Task.EDIT: TaskInputs(task=Task.EDIT, required=(InputRole.INIT,)),
     }
 )
@@ -89,7 +90,7 @@ def _capability(facts: Facts, found: Finding) -> Capability:
     prediction = _prediction(facts, found)
     redraws = Task.IMAGE_TO_IMAGE in facts.pipelines
     return Capability(
-        tasks=tuple(_INPUTS[task] for task in facts.pipelines),
+        tasks=tuple(_INPUTS[task] for task in _tasks(facts)),
         sizes=Sizes(default=facts.size, drawn=facts.area, multiple=facts.multiple),
         steps=facts.steps,
         guidance=facts.guidance,
@@ -101,6 +102,12 @@ def _capability(facts: Facts, found: Finding) -> Capability:
         adapters=_ADAPTERS,
         extras=extras_of(facts),
     )
+
+
+def _tasks(facts: Facts) -> tuple[Task, ...]:
+    """Return what a variant does: one that fills holes draws more around a picture, too."""
+    around = (Task.OUTPAINT,) if Task.INPAINT in facts.pipelines else ()
+    return (*facts.pipelines, *around)
 
 
 def _prediction(facts: Facts, found: Finding) -> Prediction:
