@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 
+from limner.app.drift import drift_of, notice_of
 from limner.app.files import write_file
 from limner.app.keys import Keyring
 from limner.app.models import Models
@@ -173,17 +174,20 @@ class Studio:
         for recipe in recipes[:1]:
             _tell_enlarging(recipe, progress.tell)
         refused = 0
-        for drawn in self.engine.perform(self._orders(workspace, recipes), watch):
+        orders = self._orders(workspace, recipes)
+        for drawn in self.engine.perform(orders, watch):
             recipe = recipes[drawn.index]
             verdict = check(drawn.pixels, safety, judge)
             made = None
             if verdict.outcome is not Outcome.REFUSED:
-                made = self._keep(actor, recipe, drawn, verdict, sealing)
+                made = self._keep(actor, orders[drawn.index], drawn, verdict, sealing)
             record = record_of(verdict, actor, workspace, recipe, made.asset if made else None)
             if record is not None:
                 self.library.record(record)
-            if verdict.notice is not None:
-                progress.tell(verdict.notice)
+            strayed = notice_of(made.asset) if made else None
+            for notice in (verdict.notice, strayed):
+                if notice is not None:
+                    progress.tell(notice)
             if made is None:
                 refused += 1
             else:
@@ -277,9 +281,6 @@ class Studio:
             raise InvalidSize(
                 f"{draft.task.value} keeps the size of the picture, {size}. Leave the size out."
             )
-        if draft.task is Task.OUTPAINT:
-            _check_room(draft, size)
-            return draft
         if draft.task is Task.UPSCALE and draft.size is not None:
             return draft.model_copy(update={"size": size.fitted(draft.size)})
         if draft.size is not None:
@@ -324,8 +325,9 @@ class Studio:
         return lambda pixels: self.engine.judge(self.models.judge().ref, pixels, watch)
 
     def _keep(
-        self, actor: Actor, recipe: Recipe, drawn: Drawn, verdict: Verdict, sealing: Sealing
+        self, actor: Actor, order: Order, drawn: Drawn, verdict: Verdict, sealing: Sealing
     ) -> Made:
+        recipe = order.recipe
         sealed = sealing.seal(verdict.pixels, recipe)
         blurred = verdict.outcome is Outcome.BLURRED
         before = sealing.kept_before(recipe, sealed, blurred=blurred)
@@ -341,7 +343,7 @@ class Studio:
                 "terms": sealing.terms(recipe),
                 "mark": sealed.mark,
                 "fingerprint": sealed.fingerprint,
-                "drift": drawn.drift,
+                "drift": drift_of(order, drawn, sealed.file),
                 "unsafe": verdict.unsafe,
                 "blurred": blurred,
                 "parents": tuple(
@@ -352,17 +354,6 @@ class Studio:
         )
         kept = self.library.keep(asset, sealed.file)
         return Made(kept, sealed.file, drawn.seconds, drawn.index)
-
-
-def _check_room(draft: Draft, inner: Size) -> None:
-    """Raise InvalidSize unless a picture lies inside the larger one, and there is more to draw."""
-    size, offset = draft.size, draft.offset
-    if size is None or offset is None:
-        return
-    if size == inner:
-        raise InvalidSize("There is nothing to draw around the picture. Say by how many pixels.")
-    if offset.left + inner.width > size.width or offset.top + inner.height > size.height:
-        raise InvalidSize(f"A picture of {inner} does not lie inside {size} at this place.")
 
 
 def _asset_of(
