@@ -281,6 +281,9 @@ class Studio:
             raise InvalidSize(
                 f"{draft.task.value} keeps the size of the picture, {size}. Leave the size out."
             )
+        if draft.task is Task.OUTPAINT:
+            _check_room(draft, size)
+            return draft
         if draft.task is Task.UPSCALE and draft.size is not None:
             return draft.model_copy(update={"size": size.fitted(draft.size)})
         if draft.size is not None:
@@ -354,6 +357,17 @@ class Studio:
         )
         kept = self.library.keep(asset, sealed.file)
         return Made(kept, sealed.file, drawn.seconds, drawn.index)
+
+
+def _check_room(draft: Draft, inner: Size) -> None:
+    """Raise InvalidSize unless a picture lies inside the larger one, and there is more to draw."""
+    size, offset = draft.size, draft.offset
+    if size is None or offset is None:
+        return
+    if size == inner:
+        raise InvalidSize("There is nothing to draw around the picture. Say by how many pixels.")
+    if offset.left + inner.width > size.width or offset.top + inner.height > size.height:
+        raise InvalidSize(f"A picture of {inner} does not lie inside {size} at this place.")
 
 
 def _asset_of(
