@@ -1,6 +1,8 @@
 """What verify says of our own files, of others', and of damaged ones."""
 
+import html
 import io
+import struct
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,7 +18,9 @@ from limner.domain.errors import InvalidImage
 from limner.domain.policy import Detail, Policy
 from limner.domain.recipe import FileFormat, Recipe
 from limner.families.family import Pixels
-from limner.provenance.manifest import Standing
+from limner.provenance.keys import read_signer
+from limner.provenance.manifest import Claim, Standing, sign_file
+from limner.provenance.metadata import read_recipe, recipe_text
 from tests import fakes
 from tests.fakes import fake_desk
 from tests.provenance.containers import png
@@ -130,7 +134,7 @@ def test_a_root_that_is_given_is_trusted(desk: Desk, home: Path, tmp_path: Path)
     with fake_desk(Settings(home=tmp_path / "other")) as other:
         (made,) = other.generate("a cat", seed=2)
         anchor = (other.studio.keyring.folder / "anchor.pem").read_bytes()
-    trusted = desk.studio.keyring.folder / "trusted"
+    trusted = desk.studio.keyring.trusted
     trusted.mkdir()
     (trusted / "other.pem").write_bytes(anchor)
     verdict = desk.verify(made.file)
@@ -341,3 +345,32 @@ def test_a_copy_of_an_edit_is_not_taken_for_the_photograph_before_it(
     assert verdict.integrity is Integrity.CHANGED
     assert [match.asset for match in verdict.matches if match.sure] == [made.asset.id]
     assert desk.verify(saved(photo_of(), "JPEG", quality=80)).integrity is Integrity.UNMARKED
+
+
+@pytest.mark.parametrize("file_format", FileFormat)
+def test_a_recipe_that_stands_where_nothing_is_signed_is_not_read(
+    desk: Desk, file_format: FileFormat
+) -> None:
+    made, other = (
+        desk.generate(words, seed=1, format=file_format, transparent=False)[0]
+        for words in ("a fox", "a forged fox")
+    )
+    element = f"<limner:recipe>{html.escape(recipe_text(other.recipe))}</limner:recipe>".encode()
+    chunk = struct.pack(">I4s", 8 + len(element), b"free") + element
+    for file in (made.file + chunk, chunk + made.file, made.file + element):
+        assert read_recipe(file) in (made.recipe, None)
+    padding = made.file.find(bytes(len(element)))
+    if padding > 0:
+        file = made.file[:padding] + element + made.file[padding + len(element) :]
+        assert read_recipe(file) == made.recipe
+        assert desk.verify(file).integrity is Integrity.CHANGED
+
+
+def test_another_recipe_than_the_one_that_was_signed_is_told(desk: Desk) -> None:
+    (made,) = desk.generate("a fox", seed=1)
+    signer = read_signer(desk.studio.keyring.folder)
+    assert signer is not None
+    claim = Claim("picture", False, "c2pa.created", "ab" * 32)
+    verdict = desk.verify(sign_file(made.file, "image/png", claim, signer))
+    assert verdict.integrity is Integrity.CHANGED
+    assert "not the one that was signed" in verdict.summary

@@ -1,5 +1,6 @@
 """A chain of keys: made whole or not at all, readable by its owner alone, renewed in time."""
 
+import ssl
 import stat
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -14,6 +15,7 @@ from limner.provenance import keys
 from limner.provenance.keys import (
     ANCHOR,
     make_keys,
+    read_anchor,
     read_anchors,
     read_chain,
     read_link,
@@ -192,3 +194,30 @@ def _at(monkeypatch: pytest.MonkeyPatch, moment: datetime) -> None:
             return moment
 
     monkeypatch.setattr(keys, "datetime", Clock)
+
+
+def test_certificates_to_trust_are_not_in_the_way_of_keys(tmp_path: Path) -> None:
+    make_keys(tmp_path / "other", "Other studio")
+    trusted = tmp_path / "keys" / "trusted"
+    trusted.mkdir(parents=True)
+    (trusted / "other.pem").write_bytes((tmp_path / "other" / ANCHOR).read_bytes())
+    make_keys(tmp_path / "keys", "Test studio")
+    assert read_signer(tmp_path / "keys") is not None
+    assert read_anchor(tmp_path / "trusted" / "other.pem") == read_anchors(tmp_path / "other")
+
+
+def test_an_anchor_is_read_from_der_too(folder: Path) -> None:
+    path = folder / "der.pem"
+    path.write_bytes(ssl.PEM_cert_to_DER_cert(read_anchors(folder).decode()))
+    assert read_anchor(path) == read_anchors(folder)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"junk", b"-----BEGIN CERTIFICATE-----\nAAAA\n"])
+def test_an_anchor_that_is_no_certificate_is_named(folder: Path, content: bytes | None) -> None:
+    path = folder / "bad.pem"
+    if content is None:
+        path.mkdir()
+    else:
+        path.write_bytes(content)
+    with pytest.raises(InvalidRequest, match=r"bad\.pem"):
+        read_anchor(path)

@@ -4,7 +4,7 @@ from limner.domain.asset import Asset
 from limner.domain.event import Notice
 from limner.domain.recipe import FileFormat
 from limner.engine.engine import Drawn
-from limner.engine.framing import drift
+from limner.engine.framing import drift, laid_out
 from limner.families.family import Order
 from limner.provenance.intake import read_picture
 
@@ -17,7 +17,7 @@ def drift_of(order: Order, drawn: Drawn, file: bytes) -> float | None:
     """
     if drawn.drift is None or order.recipe.format is FileFormat.SVG:
         return None
-    found = drift(order, read_picture(file).pixels)
+    found = drift(laid_out(order), read_picture(file).pixels)
     return drawn.drift if found is None else found
 
 

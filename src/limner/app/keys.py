@@ -38,6 +38,11 @@ class Keyring:
         """Where local keys are kept."""
         return self._settings.home / "keys"
 
+    @property
+    def trusted(self) -> Path:
+        """Where certificates of others are kept whose pictures are trusted."""
+        return self._settings.home / "trusted"
+
     def signer(self, tell: Callable[[Happening], None]) -> Signer | None:
         """Return what signs pictures; None where the settings say that nothing does, and tell it.
 
@@ -54,11 +59,15 @@ class Keyring:
         return self._signer
 
     def anchors(self) -> bytes:
-        """Return the certificates whose signatures are trusted, as PEM."""
-        from limner.provenance.keys import read_anchors
+        """Return the certificates whose signatures are trusted, as PEM.
 
-        more = [path.read_bytes() for path in sorted((self.folder / "trusted").glob("*.pem"))]
-        return b"\n".join([read_anchors(self.folder), *more])
+        Raises InvalidRequest for a file among the trusted ones that is no certificate.
+        """
+        from limner.provenance.keys import read_anchor, read_anchors
+
+        folders = (self.trusted, self.folder / "trusted")
+        files = sorted(file for folder in folders for file in folder.glob("*.pem"))
+        return b"\n".join([read_anchors(self.folder), *map(read_anchor, files)])
 
     def make(self, owner: str) -> None:
         """Make keys in the home folder; raise InvalidRequest where there are some."""

@@ -35,7 +35,9 @@ class Replay(Scripted):
     ]
     out: Annotated[
         Path | None,
-        typer.Option("--out", "-o", metavar="FILE", help="Write what was drawn, sealed like any other."),
+        typer.Option(
+            "--out", "-o", metavar="FILE", help="Write what was drawn, sealed like any other."
+        ),
     ] = None
 
 

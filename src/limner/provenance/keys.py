@@ -25,6 +25,9 @@ ANCHOR = "anchor.pem"
 """The root's certificate alone: what others need in order to trust the pictures."""
 
 _ROOT, _ISSUING, _LEAF = "root.pem", "issuing.pem", "leaf.pem"
+_TRUSTED = "trusted"
+"""Where others' certificates were once put; they lie beside the folder of keys now."""
+
 _YEARS = {_ROOT: 20, _ISSUING: 10, _LEAF: 2}
 _RENEWED_BEFORE = timedelta(days=30)
 _STARTED_BEFORE = timedelta(minutes=5)
@@ -75,6 +78,7 @@ def make_keys(folder: Path, owner: str, passphrase: str | None = None) -> None:
             for name, link in ((_ROOT, root), (_ISSUING, issuing), (_LEAF, leaf)):
                 _write(fresh / name, _sealed(link, passphrase), 0o600)
             _write(fresh / ANCHOR, root.pem, 0o644)
+            _make_way(folder)
             fresh.rename(folder)  # fails if another process has made keys in the meantime
         except BaseException:
             shutil.rmtree(fresh, ignore_errors=True)
@@ -86,6 +90,19 @@ def make_keys(folder: Path, owner: str, passphrase: str | None = None) -> None:
                 "them; move the folder away first if you really want new ones."
             ) from error
         raise storage_failure(error, folder, "name another folder with --home") from error
+
+
+def _make_way(folder: Path) -> None:
+    """Move certificates to trust out of a folder that holds nothing else, and take it away."""
+    if not folder.is_dir() or {one.name for one in folder.iterdir()} != {_TRUSTED}:
+        return
+    beside = folder.with_name(_TRUSTED)
+    beside.mkdir(exist_ok=True)
+    for file in (folder / _TRUSTED).iterdir():
+        taken = (beside / file.name).exists()
+        file.rename(beside / (f"{secrets.token_hex(3)}-{file.name}" if taken else file.name))
+    (folder / _TRUSTED).rmdir()
+    folder.rmdir()
 
 
 def read_signer(folder: Path, passphrase: str | None = None) -> LocalSigner | None:
@@ -109,6 +126,22 @@ def read_anchors(folder: Path) -> bytes:
         return (folder / ANCHOR).read_bytes()
     except OSError:
         return b""
+
+
+def read_anchor(path: Path) -> bytes:
+    """Return the certificates in a file, PEM or DER, as PEM; raise InvalidRequest for others."""
+    try:
+        content = path.read_bytes()
+        if b"-----BEGIN" in content:
+            found = x509.load_pem_x509_certificates(content)
+        else:
+            found = [x509.load_der_x509_certificate(content)]
+    except (OSError, ValueError) as error:
+        raise InvalidRequest(
+            f"{path} is no certificate that can be read, so nothing can be said of whom you "
+            "trust. Copy it again from its owner, or take it out of that folder."
+        ) from error
+    return b"".join(one.public_bytes(serialization.Encoding.PEM) for one in found)
 
 
 def read_chain(folder: Path, passphrase: str | None = None) -> tuple[Link, Link, Link]:
