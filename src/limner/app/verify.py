@@ -9,7 +9,7 @@ from limner.domain.recipe import FileFormat
 from limner.domain.workspace import Actor, Role, Workspace
 from limner.provenance.foreign.reading import read_settings
 from limner.provenance.intake import is_drawing, read_picture
-from limner.provenance.manifest import Manifest, Standing, read_manifest
+from limner.provenance.manifest import Failure, Manifest, Standing, read_manifest
 from limner.provenance.metadata import read_digest, read_recipe
 from limner.provenance.watermark import detect
 from limner.provenance.xmp import Statement, read_statement
@@ -26,6 +26,10 @@ _MAGIC = (
     (4, b"ftypavi", "image/avif"),
 )
 """(offset, bytes, media type) of the formats that can hold a manifest."""
+
+_OTHER_RECIPE = Failure(
+    code="recipe", message="The Recipe in its metadata is not the one that was signed."
+)
 
 
 class Verifier:
@@ -55,6 +59,7 @@ class Verifier:
             # What is left of it is marked, and that it is broken is the verdict.
             picture, looked = None, Looked.DAMAGED
         declared = _declared(file)
+        manifest = _agreeing(manifest, declared)
         found = detect(picture.pixels) if picture else None
         mark = found.mark if found else None
         recognition = Recognition(self._library, workspace)
@@ -80,6 +85,15 @@ def _media_type(file: bytes) -> str:
         if file[offset : offset + len(magic)] == magic:
             return media_type
     return ""
+
+
+def _agreeing(manifest: Manifest | None, declared: Declared | None) -> Manifest | None:
+    """Return a manifest, as invalid where the file carries another Recipe than it names."""
+    said = declared.recipe_digest if declared else None
+    if manifest is None or None in (said, manifest.recipe_digest) or said == manifest.recipe_digest:
+        return manifest
+    failures = (*manifest.failures, _OTHER_RECIPE)
+    return manifest.model_copy(update={"state": Standing.INVALID, "failures": failures})
 
 
 def _declared(file: bytes) -> Declared | None:

@@ -9,6 +9,8 @@ from limner.domain.policy import Detail, Mining
 from limner.domain.recipe import Recipe
 from limner.provenance.formats import Notes
 from limner.provenance.infotext import infotext
+from limner.provenance.texts import read_texts
+from limner.provenance.xmp import read_property
 
 RECIPE_KEY = "limner:recipe"
 """The key of the text chunk that holds a Recipe in a PNG, and its element in XMP."""
@@ -16,9 +18,7 @@ RECIPE_KEY = "limner:recipe"
 DIGEST_KEY = "limner:recipeDigest"
 
 _NAMESPACE = "urn:limner:metadata:1"
-_OPENING = f"<{RECIPE_KEY}>".encode()
-_CLOSING = f"</{RECIPE_KEY}>".encode()
-_DIGEST = re.compile(f"<{DIGEST_KEY}>([0-9a-f]{{64}})</{DIGEST_KEY}>".encode())
+_DIGEST = re.compile("[0-9a-f]{64}")
 _LONGEST = 65_502
 """The most bytes of XMP that a JPEG segment holds."""
 
@@ -77,16 +77,13 @@ def xmp_description(recipe: Recipe, detail: Detail, mining: Mining) -> str:
 def read_recipe(file: bytes) -> Recipe | None:
     """Return the Recipe that a picture file carries, or None if it carries none.
 
-    All our formats hold the XMP packet as plain text, so the bytes are searched and no decoder
-    meets the file. What is read is what the file claims; nothing here proves it.
+    It is read where metadata stand, in a text chunk or the XMP packet, and nowhere else: bytes
+    that no signature covers could hold another one. What is read is what the file claims;
+    nothing here proves it.
     """
-    start = file.find(_OPENING)
-    end = file.find(_CLOSING, start)
-    if start < 0 or end < 0 or end - start > _LONGEST:
-        return None
+    text = _written(file, RECIPE_KEY)
     try:
-        text = html.unescape(file[start + len(_OPENING) : end].decode())
-        return Recipe.model_validate_json(text)
+        return Recipe.model_validate_json(text) if text else None
     except ValueError:
         return None
 
@@ -96,8 +93,15 @@ def read_digest(file: bytes) -> str | None:
     recipe = read_recipe(file)
     if recipe is not None:
         return recipe.digest
-    found = _DIGEST.search(file)
-    return found[1].decode() if found else None
+    text = _written(file, DIGEST_KEY)
+    return text if text and _DIGEST.fullmatch(text) else None
+
+
+def _written(file: bytes, key: str) -> str | None:
+    """Return what stands under a key of ours in the texts of a file."""
+    texts = read_texts(file)
+    found = texts.chunks.get(key)
+    return found or read_property(texts.xmp, _NAMESPACE, key.partition(":")[2])
 
 
 def _words(recipe: Recipe) -> str:

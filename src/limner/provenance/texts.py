@@ -59,10 +59,10 @@ def read_texts(file: bytes) -> Texts:
         _read_webp(file, texts)
     elif file[:4] in (b"II*\x00", b"MM\x00*"):
         _read_exif(file, texts)
+    elif file[4:8] == b"ftyp":
+        _read_boxes(file, texts)
     else:
-        if file[4:8] == b"ftyp":
-            _read_boxes(file, texts)
-        texts.xmp = texts.xmp or _packet_in(file)
+        texts.xmp = _packet_in(file)
     return texts
 
 

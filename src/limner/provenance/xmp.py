@@ -80,6 +80,20 @@ def read_statement(file: bytes) -> Statement | None:
     return Statement(**found) if found else None
 
 
+def read_property(packet: bytes | None, namespace: str, name: str) -> str | None:
+    """Return one property of an XMP packet, whole, or None where there is none to be read."""
+    if packet is None:
+        return None
+    tag = f"{{{namespace}}}{name}"
+    try:
+        for description in _parsed(packet).iter(f"{_RDF}Description"):
+            for element in description.iter(tag):
+                return _value(element)
+    except (expat.ExpatError, ValueError, LookupError):
+        return None
+    return None
+
+
 class _Builder:
     """Builds the tree of a packet within bounds."""
 
