@@ -18,7 +18,7 @@ def _sentences(verdict: Verdict) -> Iterator[str]:
     yield from _on_library(verdict)
     if verdict.looked is Looked.DAMAGED:
         yield "Its pixels are damaged and could not be looked at."
-    if verdict.integrity is Integrity.UNPROVEN and declared is not None:
+    if verdict.integrity is Integrity.UNPROVEN and manifest is None and declared is not None:
         yield (
             f"The file says of itself that {_said(declared)}, in plain metadata that anyone can "
             "write; no signature proves it."
@@ -59,6 +59,12 @@ def _on_manifest(manifest: Manifest) -> str:
     if manifest.state is Standing.INVALID:
         reasons = " ".join(dict.fromkeys(one.message for one in manifest.failures))
         return f"It carries a signed manifest that does not hold: {reasons}"
+    if manifest.state is Standing.EXPIRED:
+        return (
+            "It carries a signed manifest, and nothing was changed since it was signed; but when "
+            f"that was cannot be proven: the certificate of the signer, named {who}, has ended, "
+            "and there is no time stamp that you trust."
+        )
     trust = "whom you trust" if manifest.state is Standing.TRUSTED else "whom you have not trusted"
     with_what = f" with {manifest.generator}" if manifest.generator else ""
     return f"{_made(manifest, with_what)}, and is unchanged since it was signed by {who}, {trust}."

@@ -14,7 +14,8 @@ class Integrity(StrEnum):
 
     `intact`: marked, and proven to be as it was when it was marked. `changed`: marked, and not
     the file that was marked any more. `unproven`: it says that AI made it, but nothing shows who
-    says so and whether it was changed. `unmarked`: no mark was found, which proves nothing.
+    says so and whether it was changed, or that its signer's certificate held when it was signed.
+    `unmarked`: no mark was found, which proves nothing.
     """
 
     INTACT = "intact"

@@ -1,5 +1,7 @@
 """Where a picture comes from, as far as it can be told: one verdict per mark, and one in all."""
 
+from types import MappingProxyType
+
 from limner.app.keys import Keyring
 from limner.app.recognition import Recognition
 from limner.app.summary import summary
@@ -27,6 +29,14 @@ _MAGIC = (
 )
 """(offset, bytes, media type) of the formats that can hold a manifest."""
 
+_SIGNED = MappingProxyType(
+    {
+        Standing.TRUSTED: Integrity.INTACT,
+        Standing.VALID: Integrity.INTACT,
+        Standing.EXPIRED: Integrity.UNPROVEN,
+        Standing.INVALID: Integrity.CHANGED,
+    }
+)
 _OTHER_RECIPE = Failure(
     code="recipe", message="The Recipe in its metadata is not the one that was signed."
 )
@@ -122,7 +132,7 @@ def _integrity(
     if any(match.by == "file" and match.made for match in matches):
         return Integrity.INTACT
     if manifest is not None:
-        return Integrity.CHANGED if manifest.state is Standing.INVALID else Integrity.INTACT
+        return _SIGNED[manifest.state]
     if mark is not None or any(match.sure for match in matches):
         return Integrity.CHANGED
     if declared is None:

@@ -74,10 +74,15 @@ class Claim:
 
 
 class Standing(StrEnum):
-    """What the reader makes of a manifest."""
+    """What the reader makes of a manifest.
+
+    `expired`: nothing was changed, but the signer's certificate has ended, and nothing proves
+    that it had not when it signed.
+    """
 
     TRUSTED = "trusted"
     VALID = "valid"
+    EXPIRED = "expired"
     INVALID = "invalid"
 
 
@@ -196,7 +201,7 @@ def read_manifest(file: bytes, media_type: str, anchors: bytes = b"") -> Manifes
     except C2paError:
         return Manifest(state=Standing.INVALID, failures=(_BROKEN,)) if has_manifest(file) else None
     try:
-        manifest = _manifest(stored, Standing(state.lower()))
+        manifest = _manifest(stored, _standing(stored, Standing(state.lower())))
     except (AttributeError, KeyError, TypeError, ValueError):
         return Manifest(state=Standing.INVALID, failures=(_SENSELESS,))
     if manifest.state is not Standing.INVALID and is_padding_touched(file):
@@ -274,6 +279,22 @@ def _manifest(stored: Mapping[str, Any], state: Standing) -> Manifest:
     )
 
 
+def _standing(stored: Mapping[str, Any], state: Standing) -> Standing:
+    """Return the reader's state, but for one that is invalid for certificates that ended alone."""
+    results = stored.get("validation_results") or {}
+    own = {str(one.get("code")) for one in (results.get("activeManifest") or {}).get("failure", [])}
+    before = {
+        str(one.get("code"))
+        for delta in results.get("ingredientDeltas") or ()
+        for one in (delta.get("validationDeltas") or {}).get("failure", [])
+    }
+    if state is not Standing.INVALID or _ENDED not in own | before or not own | before <= _LAPSES:
+        return state
+    if _ENDED in own:
+        return Standing.EXPIRED
+    return Standing.VALID if _UNTRUSTED in own else Standing.TRUSTED
+
+
 def _failures(results: Mapping[str, Any]) -> Iterator[Failure]:
     for one in results.get("failure", []):
         code = str(one.get("code"))
@@ -304,7 +325,7 @@ def _source(ingredient: Mapping[str, Any], manifests: Mapping[str, Any]) -> Sour
     if ingredient.get("active_manifest"):
         results = (ingredient.get("validation_results") or {}).get("activeManifest") or {}
         codes = {str(one.get("code")) for one in results.get("failure", [])}
-        state = Standing.INVALID if codes - {"signingCredential.untrusted"} else Standing.VALID
+        state = Standing.INVALID if codes - _LAPSES else Standing.VALID
     return Source(
         title=str(ingredient.get("title") or "untitled"),
         relationship=str(ingredient.get("relationship")),
@@ -333,9 +354,14 @@ _TOUCHED = Failure(
     "written, were changed.",
 )
 
+_UNTRUSTED, _ENDED = "signingCredential.untrusted", "signingCredential.expired"
+_LAPSES = frozenset({_UNTRUSTED, _ENDED})
+"""What says of a signer, not of a file, that it cannot be relied on."""
+
 _PLAIN = {
     "signingCredential.untrusted": "The signature is intact, but its issuer is not one you trust.",
-    "signingCredential.expired": "The signer's certificate had expired when it signed.",
+    "signingCredential.expired": "The signer's certificate has ended, and no trusted "
+    "time stamp proves that the picture was signed before.",
     "signingCredential.revoked": "The signer's certificate was withdrawn by its issuer.",
     "signingCredential.invalid": "The signer's certificate may not sign pictures.",
     "assertion.dataHash.mismatch": "The file was changed after it was signed.",

@@ -1,0 +1,59 @@
+"""What verify says of files that someone made to look like ours, and of ours grown old."""
+
+import time
+from datetime import datetime, timedelta, tzinfo
+from pathlib import Path
+
+import pytest
+
+from limner.app.desk import Desk
+from limner.app.verdict import Integrity
+from limner.provenance import keys
+from limner.provenance.keys import read_anchors, read_chain
+from limner.provenance.manifest import Ingredient, Standing, read_manifest, sign_file
+from limner.provenance.signing import LocalSigner
+from tests.provenance.signed import claim, picture
+
+_LEFT = timedelta(seconds=5)
+
+
+def ending_signer(folder: Path, monkeypatch: pytest.MonkeyPatch) -> LocalSigner:
+    """A signer whose certificate ends within seconds."""
+
+    class Earlier(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> "Earlier":
+            years = timedelta(days=365 * keys._YEARS[keys._LEAF])
+            return cls.fromtimestamp((datetime.now(tz) - years + _LEFT).timestamp(), tz)
+
+    _, issuing, _ = read_chain(folder)
+    monkeypatch.setattr(keys, "datetime", Earlier)
+    leaf = keys._issue(keys._LEAF, "pictures", "Test studio", issuing)
+    monkeypatch.setattr(keys, "datetime", datetime)
+    return LocalSigner(leaf.key, leaf.pem + issuing.pem)
+
+
+def test_a_certificate_that_ended_does_not_make_a_picture_changed(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = desk.studio.keyring.folder
+    ending = ending_signer(folder, monkeypatch)
+    lasting = keys.read_signer(folder)
+    assert lasting is not None
+    file = sign_file(picture("image/png"), "image/png", claim(), ending)
+    before = Ingredient(file, "image/png", "parent", "before")
+    edited = sign_file(picture("image/png", 1), "image/png", claim(before), lasting)
+    assert desk.verify(file).integrity is Integrity.INTACT
+    time.sleep(_LEFT.total_seconds() + 1)
+    verdict = desk.verify(file)
+    assert verdict.integrity is Integrity.UNPROVEN
+    assert verdict.manifest is not None
+    assert verdict.manifest.state is Standing.EXPIRED
+    assert "cannot be proven" in verdict.summary
+    place = file.index(b"IDAT") + 40
+    changed = file[:place] + bytes([file[place] ^ 1]) + file[place + 1 :]
+    assert desk.verify(changed).integrity is Integrity.CHANGED
+    later = read_manifest(edited, "image/png", read_anchors(folder))
+    assert later is not None
+    assert later.state is Standing.TRUSTED
+    assert later.ingredients[0].state is Standing.VALID
