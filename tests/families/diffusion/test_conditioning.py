@@ -105,6 +105,10 @@ def test_no_negative_prompt_means_nothing_at_all_to_sdxl() -> None:
 
 def test_a_weight_multiplies_and_the_mean_stays() -> None:
     pipeline = tiny.sd1()
+    with torch.no_grad():  # random weights have a mean of nothing, and nothing cannot stay
+        for name, values in pipeline.text_encoder.named_parameters():
+            if name.endswith("final_layer_norm.bias"):
+                values.fill_(0.3)
     made = ask(pipeline, "a (red:1.5) [fox]", "(snow:0.5)").arguments
     before, negative = encoded(pipeline, "a red fox", "snow")
     weights = torch.ones(77)

@@ -53,7 +53,7 @@ Made = tuple[Callable[[], Any], dict[str, Any]]
 PIPELINES: dict[str, Made] = {
     "sd1": (tiny.sd1, words(16)),
     "sdxl": (tiny.sdxl, pooled(32, 16)),
-    "sd3": (tiny.sd3, pooled(16, 32)),
+    "sd3": (tiny.sd3, pooled(32, 32)),
     "pixart": (tiny.pixart, masked()),
     "sana": (tiny.sana, {**masked(), "height": 32, "width": 32}),
     "chroma": (tiny.chroma, masked()),

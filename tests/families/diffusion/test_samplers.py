@@ -388,7 +388,7 @@ def asked(pipeline: Any) -> dict[str, Any]:
         return {"prompt_embeds": embeddings(1, 4, 16), "pooled_prompt_embeds": embeddings(1, 16)}
     if isinstance(pipeline, diffusers.StableDiffusion3Pipeline):
         return {
-            "prompt_embeds": embeddings(1, 4, 16),
+            "prompt_embeds": embeddings(1, 4, 32),
             "pooled_prompt_embeds": embeddings(1, 32),
             "guidance_scale": 0.0,
         }
