@@ -12,7 +12,9 @@ from limner.provenance import keys
 from limner.provenance.keys import read_anchors, read_chain
 from limner.provenance.manifest import Ingredient, Standing, read_manifest, sign_file
 from limner.provenance.signing import LocalSigner
-from tests.provenance.signed import claim, picture
+from tests import fakes
+from tests.app.test_verify import hills, pixels_of, saved
+from tests.provenance.signed import claim, picture, signer_in
 
 _LEFT = timedelta(seconds=5)
 
@@ -57,3 +59,20 @@ def test_a_certificate_that_ended_does_not_make_a_picture_changed(
     assert later is not None
     assert later.state is Standing.TRUSTED
     assert later.ingredients[0].state is Standing.VALID
+
+
+def test_our_picture_signed_again_by_a_stranger_of_the_same_name_is_changed(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fakes, "gradient", hills)
+    (made,) = desk.generate("hills", seed=5, size="512x512")
+    stranger = signer_in(tmp_path / "stranger")
+    bare = saved(pixels_of(made.file), "PNG")
+    verdict = desk.verify(sign_file(bare, "image/png", claim(), stranger))
+    assert verdict.manifest is not None
+    assert verdict.manifest.state is Standing.VALID
+    assert verdict.integrity is Integrity.CHANGED
+    assert "not the file that was signed here" in verdict.summary
+    other = desk.verify(sign_file(picture("image/png"), "image/png", claim(), stranger))
+    assert other.integrity is Integrity.INTACT
+    assert "anyone can sign" in other.summary

@@ -42,6 +42,9 @@ def _on_library(verdict: Verdict) -> Iterator[str]:
             f"It carries Limner's invisible watermark with the id {verdict.mark}, not of this "
             "library."
         )
+    is_ours = verdict.manifest is None or verdict.manifest.state is Standing.TRUSTED
+    if sure is not None and sure.by != "file" and not is_ours:
+        yield "So it is not the file that was signed here, and what it says now is not ours."
     brought = next((one for one in verdict.matches if not one.made), None)
     if brought is not None and (sure is None or brought.by == "file"):
         yield _on_brought(brought)
@@ -65,9 +68,14 @@ def _on_manifest(manifest: Manifest) -> str:
             f"that was cannot be proven: the certificate of the signer, named {who}, has ended, "
             "and there is no time stamp that you trust."
         )
-    trust = "whom you trust" if manifest.state is Standing.TRUSTED else "whom you have not trusted"
     with_what = f" with {manifest.generator}" if manifest.generator else ""
-    return f"{_made(manifest, with_what)}, and is unchanged since it was signed by {who}, {trust}."
+    said = f"{_made(manifest, with_what)}, and is unchanged since it was signed by"
+    if manifest.state is Standing.TRUSTED:
+        return f"{said} {who}, whom you trust."
+    return (
+        f"{said} someone who goes by the name of {who}, whom you have not trusted: anyone can sign "
+        "in any name, and say anything."
+    )
 
 
 def _made(manifest: Manifest, with_what: str) -> str:

@@ -132,6 +132,8 @@ def _integrity(
     if any(match.by == "file" and match.made for match in matches):
         return Integrity.INTACT
     if manifest is not None:
+        if manifest.state is not Standing.TRUSTED and any(match.sure for match in matches):
+            return Integrity.CHANGED  # ours, but not as it was signed here
         return _SIGNED[manifest.state]
     if mark is not None or any(match.sure for match in matches):
         return Integrity.CHANGED
