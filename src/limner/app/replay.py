@@ -81,7 +81,7 @@ def replay(
     drawn, verdict = studio.draw_only(actor, workspace, recipe, progress)
     policy = studio.library.policy(workspace)
     signer = studio.keyring.signer(progress.tell)
-    sealing = Sealing(studio.library, studio.models, workspace, policy, signer)
+    sealing = Sealing(studio.library, studio.models, workspace, policy, signer, progress.tell)
     hidden = asset is not None and asset.blurred and verdict.outcome is not Outcome.BLURRED
     sealed = sealing.seal(blurred(verdict.pixels) if hidden else verdict.pixels, recipe)
     same = asset is not None and sealed.pixel_digest == asset.pixel_digest

@@ -1,13 +1,14 @@
 """What a finished picture is sealed with: the workspace's rules, licences, sources, signer."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from limner.app.licences import models_of, terms_of
 from limner.app.models import Models
 from limner.domain.asset import Asset, Terms
-from limner.domain.errors import StorageFailed
+from limner.domain.errors import SigningFailed, StorageFailed
+from limner.domain.event import Happening, Notice
 from limner.domain.policy import Policy
 from limner.domain.recipe import Draft, FileFormat, InputRole, Recipe, Task
 from limner.domain.workspace import Workspace
@@ -16,7 +17,7 @@ from limner.provenance.intake import Picture, read_picture
 from limner.provenance.label import check_label
 from limner.provenance.manifest import Ingredient, ModelClaim
 from limner.provenance.seal import Sealed, SealTerms, said_of, seal
-from limner.provenance.signing import Signer
+from limner.provenance.signing import Signer, Unstamped
 from limner.store.library import Library
 
 
@@ -44,11 +45,39 @@ class Sealing:
     workspace: Workspace
     policy: Policy
     signer: Signer | None
+    tell: Callable[[Happening], None]
+    _silent: set[str] = field(default_factory=set)
+    """Time authorities that did not answer; they are not asked again."""
 
     def seal(self, pixels: Pixels, recipe: Recipe) -> Sealed:
-        """Return the sealed file of a finished picture; raises as `provenance.seal.seal` does."""
+        """Return the sealed file of a finished picture; raises as `provenance.seal.seal` does.
+
+        Where the time authority does not answer, it is signed without a stamp, and that is told:
+        what is drawn is not lost.
+        """
+        signer = self.signer
+        authority = signer.time_authority if signer else None
+        if signer is None or authority is None:
+            return self._sealed(pixels, recipe, signer)
+        if authority not in self._silent:
+            try:
+                return self._sealed(pixels, recipe, signer)
+            except SigningFailed:
+                sealed = self._sealed(pixels, recipe, Unstamped(signer))
+                self._silent.add(authority)
+                self.tell(
+                    Notice(
+                        "unstamped",
+                        f"The time authority {authority} gave no time stamp: pictures are signed "
+                        "without one. Check its address in LIMNER_TIME_AUTHORITY.",
+                    )
+                )
+                return sealed
+        return self._sealed(pixels, recipe, Unstamped(signer))
+
+    def _sealed(self, pixels: Pixels, recipe: Recipe, signer: Signer | None) -> Sealed:
         terms = SealTerms(
-            signer=self.signer,
+            signer=signer,
             detail=self.policy.detail,
             mining=self.policy.mining,
             models=tuple(self._claims(recipe)),

@@ -3,6 +3,7 @@
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import platformdirs
 
@@ -40,6 +41,7 @@ def read_settings(home: Path | None = None) -> Settings:
     """
     chosen = home or _path("LIMNER_HOME") or Path(platformdirs.user_data_dir("limner", False))
     megabytes = _whole("LIMNER_MEMORY_MB")
+    offline = os.environ.get("LIMNER_OFFLINE", "").strip().lower() in ("1", "true", "yes")
     try:
         folder = chosen.expanduser().absolute()
     except RuntimeError as error:
@@ -51,11 +53,29 @@ def read_settings(home: Path | None = None) -> Settings:
         threads=_whole("LIMNER_THREADS"),
         memory=None if megabytes is None else megabytes * 1024 * 1024,
         hub=(os.environ.get("HF_ENDPOINT", "").strip() or PUBLIC_HUB).rstrip("/"),
-        offline=os.environ.get("LIMNER_OFFLINE", "").strip().lower() in ("1", "true", "yes"),
+        offline=offline,
         signing=_signing(),
         key_passphrase=os.environ.get("LIMNER_KEY_PASSPHRASE") or None,
-        time_authority=os.environ.get("LIMNER_TIME_AUTHORITY", "").strip() or None,
+        time_authority=_time_authority(offline=offline),
     )
+
+
+def _time_authority(*, offline: bool) -> str | None:
+    address = os.environ.get("LIMNER_TIME_AUTHORITY", "").strip()
+    if not address:
+        return None
+    parts = urlsplit(address)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise InvalidOption(
+            f"LIMNER_TIME_AUTHORITY is “{address}”; it must be an address like "
+            "https://example.org/stamp."
+        )
+    if offline:
+        raise InvalidOption(
+            "LIMNER_TIME_AUTHORITY asks an authority over the network, and LIMNER_OFFLINE forbids "
+            "that. Unset one of them."
+        )
+    return address
 
 
 def _signing() -> bool:

@@ -165,7 +165,7 @@ class Studio:
         policy = self.library.policy(workspace)
         safety = policy.safety
         signer = self.keyring.signer(progress.tell)
-        sealing = Sealing(self.library, self.models, workspace, policy, signer)
+        sealing = Sealing(self.library, self.models, workspace, policy, signer, progress.tell)
         watch = Watch(shielded(progress.tell, safety), progress.token)
         judge = self._judge(safety, watch)
         needed = (ref for one in recipes for ref in (one.model, one.upscaler) if ref is not None)
