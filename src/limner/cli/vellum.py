@@ -135,6 +135,18 @@ def export(asked: Export) -> None:
     output_of(asked).line(f"{asked.weights}: within {difference:.1e} of the network")
 
 
+def lexicon(asked: Export) -> None:
+    """Write which words Vellum reads as the things it was taught, beside weights, and pin it."""
+    with _training_packages():
+        from limner.training.vellum.lexicon import LexiconConfig, make_lexicon
+
+    archives = asked.work / "archives"
+    made = make_lexicon(LexiconConfig(asked.recipe, archives, _corpus_of(asked), asked.weights))
+    output_of(asked).line(
+        f"{asked.weights}: {len(made.words):,} words for {len(made.names):,} names"
+    )
+
+
 def widen(asked: Making) -> None:
     """Go on with a run at twice the pixels, and with the styles that were added to the lists."""
     with _training_packages():
@@ -209,12 +221,13 @@ def evaluate(asked: Judge) -> None:
 def add_to(app: typer.Typer) -> None:
     """Add these commands to the program."""
     group = typer.Typer(
-        help="Make Vellum anew: corpus, train, widen, export, upscaler, sheet, evaluate.",
+        help="Make Vellum anew: corpus, train, widen, export, lexicon, upscaler, sheet, evaluate.",
         no_args_is_help=True,
     )
     command(group, Making, "limner vellum corpus")(corpus)
     command(group, Train, "limner vellum train --minutes 60 --workers 2")(train)
     command(group, Export, "limner vellum export --weights weights/")(export)
+    command(group, Export, "limner vellum lexicon --weights weights/")(lexicon)
     command(group, Making, "limner vellum widen")(widen)
     command(group, Upscaling, "limner vellum upscaler --minutes 30 --weights weights/")(upscaler)
     command(group, Judge, "limner vellum sheet --weights weights/")(sheet)

@@ -13,7 +13,7 @@ from limner.domain.recipe import Task
 from limner.families.checkpoint import sha256_of
 from limner.families.family import Placement, discover
 from limner.families.vellum import FAMILY, family
-from limner.families.vellum.facts import DENOISER, ENCODER, FACTS, TOKENIZER, WEIGHTS
+from limner.families.vellum.facts import DENOISER, ENCODER, FACTS, LEXICON, TOKENIZER, WEIGHTS
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def test_its_card_says_what_it_is(card: ModelCard) -> None:
     assert can.alpha
     assert can.negative_prompt
     assert can.sizes.native[0].width >= 64
-    assert {file.name for file in card.files} == {DENOISER, ENCODER, TOKENIZER}
+    assert {file.name for file in card.files} == {DENOISER, ENCODER, TOKENIZER, LEXICON}
 
 
 def test_the_weights_in_the_package_are_those_of_the_card(tmp_path: Path, card: ModelCard) -> None:
@@ -64,7 +64,7 @@ def test_a_folder_with_an_export_is_a_model(tmp_path: Path, copy: Path, card: Mo
     loaded.close()
 
 
-@pytest.mark.parametrize("name", [DENOISER, ENCODER, TOKENIZER])
+@pytest.mark.parametrize("name", [DENOISER, ENCODER, TOKENIZER, LEXICON])
 def test_tampered_weights_are_refused(tmp_path: Path, copy: Path, name: str) -> None:
     shelf = catalog(tmp_path)
     found = shelf.find(str(copy))

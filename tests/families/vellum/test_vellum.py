@@ -198,7 +198,7 @@ def test_words_in_another_language_are_said(model: LoadedModel, orders: Orders) 
 
 
 def test_words_beyond_what_is_read_are_said(model: LoadedModel, orders: Orders) -> None:
-    [notice] = notices(model, orders.words("a fox, " * 40 + "and a hen"))
+    [notice] = notices(model, orders.words("a fox, " * 40 + "and a duck"))
     assert notice.code == "unheard"
     assert "fox" in notice.message
     assert len(notice.message) < 200

@@ -12,7 +12,8 @@ from limner.domain.recipe import InputRole, Recipe, Task
 from limner.families import raster
 from limner.families.family import LoadedModel, Order, Pixels, Placement, Watch
 from limner.families.session import Session, open_session
-from limner.families.vellum.facts import DENOISER, ENCODER, NOISE, TOKENIZER
+from limner.families.vellum.facts import DENOISER, ENCODER, LEXICON, NOISE, TOKENIZER
+from limner.families.vellum.lexicon import Lexicon, Reading, read_lexicon
 from limner.families.vellum.sampler import Floats, Start, draw_noise, sample
 from limner.families.vellum.text import (
     TextEncoder,
@@ -39,6 +40,7 @@ class VellumModel:
         encoder: TextEncoder,
         styles: tuple[str, ...],
         vocabulary: Vocabulary | None,
+        lexicon: Lexicon | None,
         size: int,
     ) -> None:
         self._denoiser = denoiser
@@ -46,6 +48,7 @@ class VellumModel:
         self._encoder = encoder
         self._styles = styles
         self._vocabulary = vocabulary
+        self._lexicon = lexicon
         self.bytes = size
 
     @property
@@ -78,7 +81,7 @@ class VellumModel:
                 for position, order in enumerate(orders)
             ]
         for prompt in dict.fromkeys(order.recipe.prompt for order in orders):
-            self._tell_unheard(spell_out(prompt), watch)
+            self._tell_unheard(self._heard(prompt), watch)
         watch.token.check()
         time = 1 - strengths[0]
         if time == 1:
@@ -123,8 +126,8 @@ class VellumModel:
 
     def _condition(self, recipes: Sequence[Recipe]) -> dict[str, np.ndarray]:
         """Return the denoiser's other inputs: with the words, then without (or against) them."""
-        prompts = [spell_out(recipe.prompt) for recipe in recipes]
-        against = [spell_out(recipe.negative_prompt) for recipe in recipes]
+        prompts = [self._heard(recipe.prompt).text for recipe in recipes]
+        against = [self._heard(recipe.negative_prompt).text for recipe in recipes]
         texts: TextStates = self._encoder.encode([*prompts, *against])
         styles = np.array([self._style(recipe) for recipe in recipes], np.int64)
         return {
@@ -133,6 +136,11 @@ class VellumModel:
             "pooled": texts.pooled,
             "style": np.concatenate([styles, styles]),
         }
+
+    def _heard(self, prompt: str) -> Reading:
+        """Return the words that the encoder gets for a prompt."""
+        spelled = spell_out(prompt)
+        return Reading(spelled) if self._lexicon is None else self._lexicon.read(spelled)
 
     def _style(self, recipe: Recipe) -> int:
         """Return the index of a Recipe's style: as chosen, as its words say, else the plainest."""
@@ -157,7 +165,11 @@ class VellumModel:
             )
         )
 
-    def _tell_unheard(self, prompt: str, watch: Watch) -> None:
+    def _tell_unheard(self, reading: Reading, watch: Watch) -> None:
+        prompt = reading.text
+        if reading.replaced:
+            read_as = ", ".join(f"“{word}” is drawn as “{name}”" for word, name in reading.replaced)
+            watch.tell(Notice("read_as", f"Vellum does not know every word: {read_as}."))
         if is_foreign(prompt):
             watch.tell(
                 Notice("language", "Vellum understands English words; this prompt has few or none.")
@@ -187,7 +199,8 @@ def load_model(installed: Installed, placement: Placement) -> LoadedModel:
     held = 4 * installed.card.bytes  # weights are stored in 8 and 16 bits and held in 32
     denoiser = open_session(files[DENOISER], placement.threads)
     vocabulary = read_vocabulary(files[DENOISER].parent)
-    return VellumModel(denoiser, encoder, styles, vocabulary, held)
+    lexicon = read_lexicon(files[LEXICON]) if LEXICON in files else None
+    return VellumModel(denoiser, encoder, styles, vocabulary, lexicon, held)
 
 
 def noise_of(denoiser: Session | onnxruntime.InferenceSession) -> float:

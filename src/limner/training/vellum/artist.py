@@ -8,7 +8,8 @@ import numpy as np
 import onnxruntime
 
 from limner.families.family import Pixels
-from limner.families.vellum.facts import DENOISER, ENCODER, TOKENIZER, Facts, read_facts
+from limner.families.vellum.facts import DENOISER, ENCODER, LEXICON, TOKENIZER, Facts, read_facts
+from limner.families.vellum.lexicon import read_lexicon
 from limner.families.vellum.model import noise_of, to_pixels
 from limner.families.vellum.sampler import Floats, Start, draw_noise, sample
 from limner.families.vellum.text import TextEncoder, load_tokenizer
@@ -48,6 +49,8 @@ class Artist:
         self._noise = noise_of(self._denoiser)
         encoder = onnxruntime.InferenceSession(str(folder / ENCODER), options, providers=providers)
         self.encoder = TextEncoder(encoder, load_tokenizer(folder / TOKENIZER))
+        pinned = any(file.name == LEXICON for file in self.facts.files)
+        self._lexicon = read_lexicon(folder / LEXICON) if pinned else None
 
     def draw(self, wishes: Sequence[Wish], manner: Manner | None = None) -> list[Pixels]:
         """Return one picture for each wish."""
@@ -57,7 +60,10 @@ class Artist:
         return drawn
 
     def _together(self, wishes: Sequence[Wish], manner: Manner) -> Iterator[Pixels]:
-        texts = self.encoder.encode([*(wish.prompt for wish in wishes), *([""] * len(wishes))])
+        prompts = [wish.prompt for wish in wishes]
+        if self._lexicon is not None:
+            prompts = [self._lexicon.read(prompt).text for prompt in prompts]
+        texts = self.encoder.encode([*prompts, *([""] * len(wishes))])
         condition = {
             "text": texts.states,
             "text_mask": texts.mask,

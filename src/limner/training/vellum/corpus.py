@@ -133,6 +133,12 @@ def read_corpus(folder: Path) -> Corpus:
     )
 
 
+def read_concepts(folder: Path) -> tuple[Concept, ...]:
+    """Read the concepts of a corpus, without its pictures."""
+    manifest = json.loads((folder / MANIFEST).read_text("utf-8"))
+    return tuple(_concept(entry) for entry in manifest["concepts"])
+
+
 def _wanted(recipe: Path, emoji: Mapping[str, Emoji]) -> list[Concept]:
     lists = tomllib.loads((recipe / "concepts.toml").read_text("utf-8"))
     common = [

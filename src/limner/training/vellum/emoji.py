@@ -13,12 +13,13 @@ _VARIANT = "fe0f"
 
 @dataclass(frozen=True)
 class Emoji:
-    """An emoji: its code points (`1f98a`, joined by `-`), name, slug and other words."""
+    """An emoji: its code points (`1f98a`, joined by `-`), name, slug, other words and group."""
 
     code: str
     name: str
     slug: str
     keywords: tuple[str, ...]
+    group: str = ""
 
 
 def read_emoji(shelf: Shelf, sources: Sources) -> tuple[Emoji, ...]:
@@ -33,7 +34,8 @@ def read_emoji(shelf: Shelf, sources: Sources) -> tuple[Emoji, ...]:
         code = plain_code("-".join(f"{ord(letter):x}" for letter in letters))
         if "1f3fb" not in code:
             keywords = _keywords(letters, words, more)
-            found.append(Emoji(code, about["name"], slug(about["name"]), keywords))
+            group = about.get("group", "")
+            found.append(Emoji(code, about["name"], slug(about["name"]), keywords, group))
     return tuple(found)
 
 

@@ -1,6 +1,5 @@
 """From a checkpoint to the files that ship: small on disk, float32 at run time."""
 
-import hashlib
 import json
 import shutil
 from dataclasses import dataclass
@@ -15,10 +14,11 @@ from limner.families.vellum.facts import (
     DENOISER,
     ENCODER,
     FACTS,
+    LEXICON,
     TOKENIZER,
     WEIGHTS,
     Facts,
-    FileFact,
+    fact_of,
 )
 from limner.families.vellum.network import VellumNetwork
 from limner.families.vellum.vocabulary import VOCABULARY
@@ -121,14 +121,8 @@ def _write_vocabulary(folder: Path, corpus: Corpus) -> None:
 
 
 def _write_facts(folder: Path, checkpoint: Checkpoint) -> None:
-    files = tuple(
-        FileFact(
-            name=name,
-            sha256=hashlib.sha256((folder / name).read_bytes()).hexdigest(),
-            bytes=(folder / name).stat().st_size,
-        )
-        for name in (DENOISER, ENCODER, TOKENIZER)
-    )
+    present = [LEXICON] if (folder / LEXICON).exists() else []
+    files = tuple(fact_of(folder / name) for name in (DENOISER, ENCODER, TOKENIZER, *present))
     facts = Facts(
         pixels=checkpoint.config.pixels,
         styles=checkpoint.styles,
