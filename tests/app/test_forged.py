@@ -4,16 +4,20 @@ import time
 from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from limner.app.desk import Desk
+from limner.app.settings import Settings
 from limner.app.verdict import Integrity
 from limner.provenance import keys
 from limner.provenance.keys import read_anchors, read_chain
 from limner.provenance.manifest import Ingredient, Standing, read_manifest, sign_file
 from limner.provenance.signing import LocalSigner
+from limner.provenance.watermark import embed
 from tests import fakes
-from tests.app.test_verify import hills, pixels_of, saved
+from tests.app.test_verify import hills, photo_of, pixels_of, saved
 from tests.provenance.signed import claim, picture, signer_in
 
 _LEFT = timedelta(seconds=5)
@@ -76,3 +80,32 @@ def test_our_picture_signed_again_by_a_stranger_of_the_same_name_is_changed(
     other = desk.verify(sign_file(picture("image/png"), "image/png", claim(), stranger))
     assert other.integrity is Integrity.INTACT
     assert "anyone can sign" in other.summary
+
+
+def test_a_mark_that_was_put_onto_another_picture_proves_nothing(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fakes, "gradient", hills)
+    (made,) = desk.generate("hills", seed=5, size="512x512")
+    assert made.asset.mark is not None
+    for kept in (True, False):
+        forged = embed(np.asarray(photo_of(400)), made.asset.mark)
+        verdict = desk.verify(saved(Image.fromarray(forged), "PNG"))
+        assert verdict.mark == made.asset.mark
+        assert verdict.integrity is Integrity.UNPROVEN
+        assert "the picture looks different" in verdict.summary
+        assert (verdict.matches[0].distance or 0) > 60
+        assert not verdict.matches[0].sure
+        if kept:
+            desk.studio.library.remove(desk.workspace, made.asset.id)
+
+
+def test_a_mark_of_another_library_is_told_as_that(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fakes, "gradient", hills)
+    with fakes.fake_desk(Settings(home=tmp_path / "other")) as other:
+        (made,) = other.generate("hills", seed=5, size="512x512")
+    verdict = desk.verify(saved(pixels_of(made.file), "JPEG", quality=80))
+    assert verdict.integrity is Integrity.UNPROVEN
+    assert "not of this library" in verdict.summary

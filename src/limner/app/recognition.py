@@ -11,7 +11,7 @@ from limner.domain.errors import AssetNotFound, InvalidImage, StorageFailed
 from limner.domain.workspace import Workspace
 from limner.families.family import Pixels
 from limner.families.raster import pixel_digest
-from limner.provenance.fingerprint import ALIKE, correlation, fingerprint, is_same
+from limner.provenance.fingerprint import ALIKE, correlation, distance, fingerprint, is_same
 from limner.provenance.intake import read_picture
 from limner.store.library import Library
 from limner.store.registry import Known
@@ -41,7 +41,7 @@ class Recognition:
             digest = pixel_digest(pixels)
             found += self._told("pixels", library.find_by_pixels(workspace, digest))
         if mark is not None:
-            found += self._told("mark", library.find_by_mark(workspace, mark))
+            found += self._marked(library.find_by_mark(workspace, mark), pixels)
         if pixels is not None:
             found += self._alike(pixels)
         first: dict[str, Match] = {}
@@ -49,9 +49,7 @@ class Recognition:
             first.setdefault(match.asset, match)
         return tuple(first.values())
 
-    def _told(
-        self, how: Literal["file", "pixels", "mark"], known: tuple[Known, ...]
-    ) -> Iterator[Match]:
+    def _told(self, how: Literal["file", "pixels"], known: tuple[Known, ...]) -> Iterator[Match]:
         for one in known:
             yield Match(
                 asset=one.asset,
@@ -60,6 +58,24 @@ class Recognition:
                 since=one.since,
                 here=one.here,
                 sure=one.made,
+            )
+
+    def _marked(self, known: tuple[Known, ...], pixels: Pixels | None) -> Iterator[Match]:
+        """Yield what a watermark names; it is sure only where the picture looks alike, too.
+
+        Anyone can put the mark of one picture onto another.
+        """
+        looks = fingerprint(pixels) if known and pixels is not None else None
+        for one in known:
+            apart = distance(looks, one.fingerprint) if looks and one.fingerprint else None
+            yield Match(
+                asset=one.asset,
+                by="mark",
+                made=one.made,
+                since=one.since,
+                here=one.here,
+                sure=one.made and apart is not None and apart <= ALIKE,
+                distance=apart,
             )
 
     def _alike(self, pixels: Pixels) -> Iterator[Match]:

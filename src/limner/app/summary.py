@@ -18,7 +18,8 @@ def _sentences(verdict: Verdict) -> Iterator[str]:
     yield from _on_library(verdict)
     if verdict.looked is Looked.DAMAGED:
         yield "Its pixels are damaged and could not be looked at."
-    if verdict.integrity is Integrity.UNPROVEN and manifest is None and declared is not None:
+    is_bare = verdict.integrity is Integrity.UNPROVEN and manifest is None
+    if is_bare and declared is not None and declared.says_generated:
         yield (
             f"The file says of itself that {_said(declared)}, in plain metadata that anyone can "
             "write; no signature proves it."
@@ -35,8 +36,15 @@ def _sentences(verdict: Verdict) -> Iterator[str]:
 def _on_library(verdict: Verdict) -> Iterator[str]:
     """Yield what the library knows: the surest of what was made here, and what was brought in."""
     sure = next((one for one in verdict.matches if one.sure), None)
+    named = next((one for one in verdict.matches if one.by == "mark"), None)
     if sure is not None:
         yield _on_sure(sure)
+    elif named is not None:
+        yield (
+            f"It carries the invisible watermark of {_named(named)}, but {_looks(named)}: it may "
+            "be a part of that picture, turned or drawn over, or another picture that the mark "
+            "was put onto."
+        )
     elif verdict.mark is not None:
         yield (
             f"It carries Limner's invisible watermark with the id {verdict.mark}, not of this "
@@ -49,7 +57,8 @@ def _on_library(verdict: Verdict) -> Iterator[str]:
     if brought is not None and (sure is None or brought.by == "file"):
         yield _on_brought(brought)
     if sure is None:
-        similar = next((one for one in verdict.matches if one.made), None)
+        alike = (one for one in verdict.matches if one.by == "fingerprint")
+        similar = next((one for one in alike if one.made), None)
         if similar is not None and (brought is None or brought.by == "fingerprint"):
             yield (
                 f"It looks similar to {_named(similar)} ({similar.distance} of 256 bits differ), "
@@ -103,7 +112,8 @@ def _on_sure(match: Match) -> str:
     return {
         "file": f"It is the file {name}, byte for byte.",
         "pixels": f"Its pixels are those of {name}.",
-        "mark": f"Its invisible watermark says that it comes from {name}.",
+        "mark": f"Its invisible watermark says that it comes from {name}, and it looks like it "
+        f"({match.distance} of 256 bits differ).",
         "fingerprint": f"It is a copy of {name}, by what it looks like.",
     }[match.by]
 
@@ -117,6 +127,12 @@ def _on_brought(match: Match) -> str:
     if match.by == "pixels":
         return f"Its pixels are those of {match.asset[:12]}, brought into this library on {when}."
     return f"It looks similar to {match.asset[:12]}, brought into this library on {when}."
+
+
+def _looks(match: Match) -> str:
+    if match.distance is None:
+        return "whether it looks like it is not known"
+    return f"the picture looks different ({match.distance} of 256 bits differ)"
 
 
 def _named(match: Match) -> str:

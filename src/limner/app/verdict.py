@@ -9,6 +9,9 @@ from limner.domain.recipe import Draft, Recipe, Sha256
 from limner.provenance.manifest import Manifest
 
 
+_AI = "trainedalgorithmicmedia"
+
+
 class Integrity(StrEnum):
     """What all marks together say.
 
@@ -34,9 +37,9 @@ class Match(Frozen):
 
     `made` is whether it was made here; if not, it was brought in, and says nothing of AI.
     `since` is when it was kept, and `here` whether the library still has it. `distance` is how
-    many of 256 bits of the fingerprint differ, and `correlation` how far the pixels, made small,
-    go together (1 = alike, None = not compared). `sure`: it comes from what was made here; else
-    it only looks similar.
+    many of 256 bits of the fingerprint differ (None = not known), and `correlation` how far the
+    pixels, made small, go together (1 = alike, None = not compared). `sure`: it comes from what
+    was made here; else it only looks similar, or only bears its mark.
     """
 
     asset: Sha256
@@ -45,7 +48,7 @@ class Match(Frozen):
     since: datetime
     here: bool
     sure: bool
-    distance: int = 0
+    distance: int | None = 0
     correlation: float | None = None
 
 
@@ -64,6 +67,12 @@ class Declared(Frozen):
     recipe: Recipe | None = None
     settings_of: str | None = None
     draft: Draft | None = None
+
+    @property
+    def says_generated(self) -> bool:
+        """Whether it says that a model made the picture or a part of it."""
+        said = (self.source_type or "").lower().endswith(_AI)
+        return said or self.recipe_digest is not None or self.settings_of is not None
 
 
 class Looked(StrEnum):

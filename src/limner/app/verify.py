@@ -18,7 +18,6 @@ from limner.provenance.xmp import Statement, read_statement
 from limner.store.library import Library
 
 _SVG = FileFormat.SVG.media_type
-_AI = "trainedalgorithmicmedia"
 _MAGIC = (
     (0, b"\x89PNG", "image/png"),
     (0, b"\xff\xd8\xff", "image/jpeg"),
@@ -134,11 +133,12 @@ def _integrity(
     if manifest is not None:
         if manifest.state is not Standing.TRUSTED and any(match.sure for match in matches):
             return Integrity.CHANGED  # ours, but not as it was signed here
+        if manifest.state is Standing.VALID and any(match.by == "mark" for match in matches):
+            return Integrity.UNPROVEN
         return _SIGNED[manifest.state]
-    if mark is not None or any(match.sure for match in matches):
+    if any(match.sure for match in matches):
         return Integrity.CHANGED
-    if declared is None:
-        return Integrity.UNMARKED
-    said = (declared.source_type or "").lower()
-    is_marked = said.endswith(_AI) or declared.recipe_digest or declared.settings_of
-    return Integrity.UNPROVEN if is_marked else Integrity.UNMARKED
+    if mark is not None:
+        return Integrity.UNPROVEN
+    says_so = declared is not None and declared.says_generated
+    return Integrity.UNPROVEN if says_so else Integrity.UNMARKED

@@ -126,6 +126,8 @@ def _layers(verdict: "Verdict") -> Iterator[str]:
 
 def _matched(match: "Match") -> str:
     how = f"by its {match.by}"
+    if match.by == "mark" and match.distance is not None:
+        how = f"by its mark, {match.distance} of 256 bits apart"
     if match.by == "fingerprint":
         how = f"{'a copy' if match.sure else 'similar'}, {match.distance} of 256 bits apart"
     whence = "" if match.made else f", brought in on {match.since:%Y-%m-%d}"

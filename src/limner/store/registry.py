@@ -21,7 +21,8 @@ class Known:
     """A picture the registry knows: its asset, and whether that is still here.
 
     `made` is whether it was made here, not brought in; `since` when it was kept; `distance` how
-    many bits of the fingerprint differ, 0 where something else was compared.
+    many bits of the fingerprint differ, 0 where something else was compared; `fingerprint` what
+    was kept of its looks, None for what came without.
     """
 
     asset: Sha256
@@ -29,6 +30,7 @@ class Known:
     made: bool
     since: datetime
     distance: int = 0
+    fingerprint: str | None = None
 
 
 def find_known(connection: Connection, workspace: Workspace, **wanted: str) -> tuple[Known, ...]:
@@ -83,4 +85,5 @@ def _known(row: Row[Any], distance: int = 0) -> Known:
     here = row.kept is not None
     drawn = row.recipe is not None if here else row.fingerprint is not None
     made = drawn or row.mark is not None
-    return Known(row.asset, here, made, to_moment(row.created), distance)
+    looks = row.fingerprint.hex() if row.fingerprint is not None else None
+    return Known(row.asset, here, made, to_moment(row.created), distance, looks)
