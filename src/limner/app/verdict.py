@@ -8,7 +8,6 @@ from limner.domain.canonical import Frozen
 from limner.domain.recipe import Draft, Recipe, Sha256
 from limner.provenance.manifest import Manifest
 
-
 _AI = "trainedalgorithmicmedia"
 
 
