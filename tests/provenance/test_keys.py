@@ -17,6 +17,7 @@ from limner.provenance.keys import (
     make_keys,
     read_anchor,
     read_anchors,
+    read_certificates,
     read_chain,
     read_link,
     read_signer,
@@ -146,6 +147,46 @@ def test_a_leaf_is_renewed_before_it_ends(folder: Path, monkeypatch: pytest.Monk
     assert after.certificate.not_valid_after_utc > later + timedelta(days=300)
     after.certificate.verify_directly_issued_by(read_link(folder / "issuing.pem").certificate)
     assert stat.S_IMODE((folder / "leaf.pem").stat().st_mode) == 0o600
+
+
+def test_a_missing_leaf_is_made_anew(folder: Path) -> None:
+    before = read_link(folder / "leaf.pem").certificate
+    (folder / "leaf.pem").unlink()
+    assert read_signer(folder) is not None
+    after = read_link(folder / "leaf.pem").certificate
+    assert after.subject == before.subject
+    assert after.serial_number != before.serial_number
+    after.verify_directly_issued_by(read_link(folder / "issuing.pem").certificate)
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_the_issuing_key_is_renewed_where_the_root_is_here(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, is_there: bool
+) -> None:
+    before = read_link(folder / "issuing.pem").certificate
+    if not is_there:
+        (folder / "root.pem").unlink()
+    later = before.not_valid_after_utc + timedelta(days=1)
+    _at(monkeypatch, later)
+    if not is_there:
+        with pytest.raises(SigningFailed, match=r"Put root\.pem back"):
+            read_signer(folder)
+        return
+    assert read_signer(folder) is not None
+    after = read_link(folder / "issuing.pem").certificate
+    assert after.not_valid_after_utc > later + timedelta(days=300)
+    after.verify_directly_issued_by(read_link(folder / "root.pem").certificate)
+
+
+def test_certificates_are_public(tmp_path: Path) -> None:
+    folder = tmp_path / "keys"
+    make_keys(folder, "Test studio", "a secret")
+    chain = [link.certificate for link in read_chain(folder, "a secret")]
+    (folder / "root.pem").unlink()
+    assert list(read_certificates(folder)) == chain
+    (folder / "issuing.pem").write_bytes(b"no")
+    with pytest.raises(SigningFailed, match=r"issuing\.pem cannot be read as a certificate"):
+        read_certificates(folder)
 
 
 def test_an_expired_chain_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -77,24 +77,26 @@ class Keyring:
 
     def certificates(self) -> tuple[Certificate, ...]:
         """Return the chain, root first; none where there are no keys."""
+        from cryptography.hazmat.primitives.hashes import SHA256
         from cryptography.x509.oid import NameOID
 
-        from limner.provenance.keys import ANCHOR, read_chain
+        from limner.provenance.keys import ANCHOR, read_certificates
 
         if not (self.folder / ANCHOR).exists():
             return ()
         found = []
-        chain = read_chain(self.folder, self._settings.key_passphrase)
-        for level, link in zip(("root", "issuing", "leaf"), chain, strict=True):
-            subject = link.certificate.subject
-            [owner] = subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)
+        for level, one in zip(
+            ("root", "issuing", "leaf"), read_certificates(self.folder), strict=True
+        ):
+            [owner] = one.subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)
+            [name] = one.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
             found.append(
                 Certificate(
                     level,
                     str(owner.value),
-                    link.common_name,
-                    link.fingerprint,
-                    link.certificate.not_valid_after_utc,
+                    str(name.value),
+                    one.fingerprint(SHA256()).hex(),
+                    one.not_valid_after_utc,
                 )
             )
         return tuple(found)

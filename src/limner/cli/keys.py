@@ -40,7 +40,10 @@ def init(asked: Init) -> None:
     output.line(str(keyring.folder))
     output.say("Pictures are signed with these keys from now on. Keep a copy of the folder.")
     output.say("Give others anchor.pem: with it they can check that a picture is yours.")
-    output.say("root.pem is needed only to renew issuing.pem; you may keep it elsewhere.")
+    output.say(
+        "root.pem is needed again only when issuing.pem ends, in ten years; you may keep it "
+        "elsewhere."
+    )
 
 
 def show(asked: Scripted) -> None:

@@ -28,6 +28,8 @@ _ROOT, _ISSUING, _LEAF = "root.pem", "issuing.pem", "leaf.pem"
 _TRUSTED = "trusted"
 """Where others' certificates were once put; they lie beside the folder of keys now."""
 
+_CERTIFICATE = b"-----BEGIN CERT"
+
 _YEARS = {_ROOT: 20, _ISSUING: 10, _LEAF: 2}
 _RENEWED_BEFORE = timedelta(days=30)
 _STARTED_BEFORE = timedelta(minutes=5)
@@ -51,11 +53,6 @@ class Link:
         """The name that the certificate is made out to."""
         [attribute] = self.certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
         return str(attribute.value)
-
-    @property
-    def fingerprint(self) -> str:
-        """The sha256 of the certificate."""
-        return self.certificate.fingerprint(hashes.SHA256()).hex()
 
 
 def make_keys(folder: Path, owner: str, passphrase: str | None = None) -> None:
@@ -84,7 +81,7 @@ def make_keys(folder: Path, owner: str, passphrase: str | None = None) -> None:
             shutil.rmtree(fresh, ignore_errors=True)
             raise
     except OSError as error:
-        if (folder / _LEAF).exists():
+        if (folder / ANCHOR).exists():
             raise InvalidRequest(
                 f"There are keys in {folder} already. What was signed with them stays tied to "
                 "them; move the folder away first if you really want new ones."
@@ -108,16 +105,49 @@ def _make_way(folder: Path) -> None:
 def read_signer(folder: Path, passphrase: str | None = None) -> LocalSigner | None:
     """Return the signer whose keys are in `folder`, or None where there are none.
 
-    A leaf that has less than 30 days left is renewed by the issuing key first. Raises
-    SigningFailed for keys that cannot be read, a wrong passphrase, or an expired chain.
+    What has less than 30 days left is renewed first, the leaf by the issuing key, that one by the
+    root where it is here; a leaf that is missing is made anew. Raises SigningFailed for keys that
+    cannot be read, a wrong passphrase, or an expired chain.
     """
-    if not (folder / _LEAF).exists():
+    if not any((folder / name).exists() for name in (_LEAF, _ISSUING, ANCHOR)):
         return None
-    issuing, leaf = (read_link(folder / name, passphrase) for name in (_ISSUING, _LEAF))
     now = datetime.now(UTC)
-    if leaf.certificate.not_valid_after_utc - now < _RENEWED_BEFORE:
-        leaf = _renewed(folder, issuing, leaf, passphrase, now)
+    issuing = read_link(folder / _ISSUING, passphrase)
+    if _ends(issuing, now) and (folder / _ROOT).exists():
+        root = read_link(folder / _ROOT, passphrase)
+        if not _ends(root, now):
+            issuing = _renewed(folder, _ISSUING, root, issuing, passphrase)
+    leaf = read_link(folder / _LEAF, passphrase) if (folder / _LEAF).exists() else None
+    if leaf is None or _ends(leaf, now):
+        if issuing.certificate.not_valid_after_utc <= now:
+            raise SigningFailed(
+                f"The issuing certificate in {folder} has expired. Put root.pem back there, and it "
+                "is renewed; or move the folder away and run limner keys init."
+            )
+        leaf = _renewed(folder, _LEAF, issuing, leaf, passphrase)
     return LocalSigner(leaf.key, leaf.pem + issuing.pem)
+
+
+def _ends(link: Link, now: datetime) -> bool:
+    return link.certificate.not_valid_after_utc - now < _RENEWED_BEFORE
+
+
+def read_certificates(folder: Path) -> tuple[x509.Certificate, ...]:
+    """Return the certificates of root, issuing and leaf; no key and no passphrase is needed.
+
+    Raises SigningFailed where one cannot be read.
+    """
+    found = []
+    for name in (ANCHOR, _ISSUING, _LEAF):
+        try:
+            content = (folder / name).read_bytes()
+            found.append(x509.load_pem_x509_certificate(content[content.index(_CERTIFICATE) :]))
+        except (OSError, ValueError) as error:
+            raise SigningFailed(
+                f"{folder / name} cannot be read as a certificate. Restore it from a copy; the "
+                "signing one is made anew with the next picture if its file is gone."
+            ) from error
+    return tuple(found)
 
 
 def read_anchors(folder: Path) -> bytes:
@@ -164,7 +194,7 @@ def read_link(path: Path, passphrase: str | None = None) -> Link:
     try:
         secret = None if passphrase is None else passphrase.encode()
         key = serialization.load_pem_private_key(content, secret)
-        certificate = x509.load_pem_x509_certificate(content[content.index(b"-----BEGIN CERT") :])
+        certificate = x509.load_pem_x509_certificate(content[content.index(_CERTIFICATE) :])
     except TypeError as error:
         raise SigningFailed(
             f"{path} is protected by a passphrase (or you gave one that it has not). Set "
@@ -180,19 +210,17 @@ def read_link(path: Path, passphrase: str | None = None) -> Link:
 
 
 def _renewed(
-    folder: Path, issuing: Link, leaf: Link, passphrase: str | None, now: datetime
+    folder: Path, level: str, above: Link, before: Link | None, passphrase: str | None
 ) -> Link:
-    if issuing.certificate.not_valid_after_utc <= now:
-        raise SigningFailed(
-            f"The issuing certificate in {folder} has expired. Move the folder away and run "
-            "limner keys init."
-        )
-    [owner] = leaf.certificate.subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)
-    fresh = _issue(_LEAF, leaf.common_name, str(owner.value), issuing)
-    path = folder / f".{_LEAF}.{secrets.token_hex(6)}"
+    """Make a link anew under the one above it, and put it in the place of the one before."""
+    [owner] = above.certificate.subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)
+    role = "issuing" if level == _ISSUING else "pictures"
+    name = before.common_name if before else f"{owner.value!s} {role}"
+    fresh = _issue(level, name, str(owner.value), above)
+    path = folder / f".{level}.{secrets.token_hex(6)}"
     try:
         _write(path, _sealed(fresh, passphrase), 0o600)
-        path.replace(folder / _LEAF)
+        path.replace(folder / level)
     except OSError as error:
         path.unlink(missing_ok=True)
         raise storage_failure(error, folder, "renew its certificate elsewhere") from error
