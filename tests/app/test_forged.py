@@ -10,7 +10,9 @@ from PIL import Image
 
 from limner.app.desk import Desk
 from limner.app.settings import Settings
-from limner.app.verdict import Integrity
+from limner.app.verdict import Integrity, Looked
+from limner.domain.errors import InvalidImage
+from limner.domain.recipe import FileFormat
 from limner.provenance import keys
 from limner.provenance.keys import read_anchors, read_chain
 from limner.provenance.manifest import Ingredient, Standing, read_manifest, sign_file
@@ -18,7 +20,8 @@ from limner.provenance.signing import LocalSigner
 from limner.provenance.watermark import embed
 from tests import fakes
 from tests.app.test_verify import hills, photo_of, pixels_of, saved
-from tests.provenance.signed import claim, picture, signer_in
+from tests.provenance.containers import with_xmp
+from tests.provenance.signed import SVG, claim, picture, signer_in
 
 _LEFT = timedelta(seconds=5)
 
@@ -109,3 +112,52 @@ def test_a_mark_of_another_library_is_told_as_that(
     verdict = desk.verify(saved(pixels_of(made.file), "JPEG", quality=80))
     assert verdict.integrity is Integrity.UNPROVEN
     assert "not of this library" in verdict.summary
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
+def test_a_manifest_that_is_kept_elsewhere_is_told_and_not_fetched(desk: Desk, kind: str) -> None:
+    def pointing(to: str) -> bytes:
+        rdf = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
+        description = f'<rdf:Description dcterms:provenance="{to}"/>'
+        terms = 'xmlns:dcterms="http://purl.org/dc/terms/"'
+        return with_xmp(kind, f'<rdf:RDF xmlns:rdf="{rdf}" {terms}>{description}</rdf:RDF>')
+
+    verdict = desk.verify(pointing("https://example.invalid/manifest.c2pa"))
+    assert verdict.integrity is Integrity.UNPROVEN
+    assert "at https://example.invalid/manifest.c2pa" in verdict.summary
+    assert "made with AI" not in verdict.summary
+    assert desk.verify(pointing("self#jumbf=c2pa")).integrity is Integrity.UNMARKED
+
+
+def test_a_signed_gif_and_an_avif_of_other_brands_are_read(desk: Desk) -> None:
+    signer = keys.read_signer(desk.studio.keyring.folder)
+    assert signer is not None
+    avif = picture("image/avif")
+    assert avif[8:12] == b"avif"
+    assert b"mif1" in avif[16:32]
+    avif = avif[:8] + b"mif1" + avif[12:]
+    gif = saved(Image.new("RGBA", (20, 20), "tomato"), "GIF")
+    for file, media_type in ((gif, "image/gif"), (avif, "image/avif")):
+        verdict = desk.verify(sign_file(file, media_type, claim(), signer))
+        assert verdict.manifest is not None
+        assert verdict.manifest.state is Standing.TRUSTED
+        assert verdict.integrity is Integrity.INTACT
+
+
+def test_comments_around_a_drawing_are_no_damage(desk: Desk) -> None:
+    (made,) = desk.generate("a fox", seed=1, format=FileFormat.SVG)
+    unsigned = made.file[: made.file.index(b"<c2pa:manifest")] + b"</metadata></svg>"
+    for file in (made.file + b"<!-- x -->\n", b"<!-- x -->" + SVG, unsigned + b"<!-- > -->"):
+        assert desk.verify(file).looked is Looked.DRAWING
+    for file in (made.file[:-9], made.file + b"<g>", b"<!-- <svg> --><html><svg></svg></html>"):
+        with pytest.raises(InvalidImage):
+            desk.verify(file)
+    place = made.file.index(b"<c2pa:manifest>") + 15
+    broken = made.file[:place] + b"!!!!" + made.file[place + 4 :]
+    assert desk.verify(broken).integrity is Integrity.CHANGED
+
+
+@pytest.mark.parametrize("start", [b"<svg>", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"])
+def test_a_file_too_large_is_refused_before_anything_reads_it(desk: Desk, start: bytes) -> None:
+    with pytest.raises(InvalidImage, match="MB; the most is"):
+        desk.verify(start + bytes(100_000_000))

@@ -24,6 +24,11 @@ def _sentences(verdict: Verdict) -> Iterator[str]:
             f"The file says of itself that {_said(declared)}, in plain metadata that anyone can "
             "write; no signature proves it."
         )
+    if manifest is None and declared is not None and declared.manifest_at:
+        yield (
+            f"It names a manifest that is kept elsewhere, at {declared.manifest_at}. Limner "
+            "fetches nothing from there, so what that says was not checked."
+        )
     if verdict.integrity is Integrity.UNMARKED:
         yield (
             "No mark was found. That does not show that no AI made it: marks can be missing or "

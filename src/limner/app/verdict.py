@@ -54,7 +54,8 @@ class Match(Frozen):
 class Declared(Frozen):
     """What a file says of itself in plain metadata, which anyone can write or remove.
 
-    `draft` is what was understood of another tool's settings, `mining` the PLUS term on mining.
+    `draft` is what was understood of another tool's settings, `mining` the PLUS term on mining,
+    `manifest_at` the address of a manifest that is kept elsewhere.
     """
 
     source_type: str | None = None
@@ -66,6 +67,7 @@ class Declared(Frozen):
     recipe: Recipe | None = None
     settings_of: str | None = None
     draft: Draft | None = None
+    manifest_at: str | None = None
 
     @property
     def says_generated(self) -> bool:

@@ -1,5 +1,6 @@
 """Where a picture comes from, as far as it can be told: one verdict per mark, and one in all."""
 
+import re
 from types import MappingProxyType
 
 from limner.app.keys import Keyring
@@ -10,7 +11,7 @@ from limner.domain.errors import InvalidImage
 from limner.domain.recipe import FileFormat
 from limner.domain.workspace import Actor, Role, Workspace
 from limner.provenance.foreign.reading import read_settings
-from limner.provenance.intake import is_drawing, read_picture
+from limner.provenance.intake import check_bytes, is_drawing, read_picture
 from limner.provenance.manifest import Failure, Manifest, Standing, read_manifest
 from limner.provenance.metadata import read_digest, read_recipe
 from limner.provenance.watermark import detect
@@ -24,9 +25,13 @@ _MAGIC = (
     (8, b"WEBP", "image/webp"),
     (0, b"II*\x00", "image/tiff"),
     (0, b"MM\x00*", "image/tiff"),
+    (0, b"GIF8", "image/gif"),
     (4, b"ftypavi", "image/avif"),
 )
 """(offset, bytes, media type) of the formats that can hold a manifest."""
+
+_MOST_BRANDS = 256
+"""Bytes of the brands of a file of boxes (ISO/IEC 14496-12, 4.3) that are looked at."""
 
 _SIGNED = MappingProxyType(
     {
@@ -36,6 +41,9 @@ _SIGNED = MappingProxyType(
         Standing.INVALID: Integrity.CHANGED,
     }
 )
+_END = re.compile(rb"</(?:[A-Za-z_][\w.-]{0,60}:)?svg\s*>(?:\s|<!--(?:(?!-->).)*-->)*\Z", re.DOTALL)
+"""The end of a drawing: only blanks and comments may follow (XML 1.0, 2.1)."""
+
 _OTHER_RECIPE = Failure(
     code="recipe", message="The Recipe in its metadata is not the one that was signed."
 )
@@ -55,9 +63,10 @@ class Verifier:
         whatever is in the file.
         """
         actor.require(workspace, Role.VIEWER)
+        check_bytes(file)
         media_type = _media_type(file)
         manifest = read_manifest(file, media_type, self._keyring.anchors()) if media_type else None
-        if media_type == _SVG and not file.rstrip().endswith(b"</svg>"):
+        if media_type == _SVG and not _END.search(file):
             raise InvalidImage("The drawing is cut off: it has no end. Export it again.")
         looked = Looked.DRAWING if media_type == _SVG else Looked.SEEN
         try:
@@ -93,7 +102,8 @@ def _media_type(file: bytes) -> str:
     for offset, magic, media_type in _MAGIC:
         if file[offset : offset + len(magic)] == magic:
             return media_type
-    return ""
+    brands = file[8 : int.from_bytes(file[:4], "big")][:_MOST_BRANDS]
+    return "image/avif" if file[4:8] == b"ftyp" and b"avif" in brands else ""
 
 
 def _agreeing(manifest: Manifest | None, declared: Declared | None) -> Manifest | None:
@@ -118,8 +128,13 @@ def _declared(file: bytes) -> Declared | None:
         recipe=recipe,
         settings_of=settings.tool if settings else None,
         draft=settings.draft if settings and recipe is None else None,
+        manifest_at=said.provenance if _is_address(said.provenance) else None,
     )
     return None if declared == Declared() else declared
+
+
+def _is_address(text: str | None) -> bool:
+    return text is not None and text.lower().startswith(("http://", "https://"))
 
 
 def _integrity(
@@ -140,5 +155,5 @@ def _integrity(
         return Integrity.CHANGED
     if mark is not None:
         return Integrity.UNPROVEN
-    says_so = declared is not None and declared.says_generated
+    says_so = declared is not None and (declared.says_generated or declared.manifest_at)
     return Integrity.UNPROVEN if says_so else Integrity.UNMARKED

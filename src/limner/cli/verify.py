@@ -108,6 +108,7 @@ def _layers(verdict: "Verdict") -> Iterator[str]:
             declared.source_type,
             declared.system,
             declared.settings_of and f"settings of {declared.settings_of}",
+            declared.manifest_at and f"a manifest at {declared.manifest_at}",
             declared.recipe_digest and f"its Recipe {declared.recipe_digest[:12]}",
         )
         yield f"metadata: {', '.join(one for one in said if one)}"

@@ -1,6 +1,7 @@
 """Reading picture files from outside: any common format, upright, in sRGB, or refused."""
 
 import io
+import re
 import struct
 import threading
 import warnings
@@ -22,6 +23,7 @@ ACCEPTED = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 _ACCEPTED_TEXT = "Limner reads PNG, JPEG, WebP, GIF, BMP, TIFF and AVIF pictures."
 
 _ORIENTATION = 0x0112
+_FIRST_ELEMENT = re.compile(rb"<(?!!--)(?:[A-Za-z_][\w.-]{0,60}:)?([A-Za-z]+)[\s/>]")
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -139,8 +141,9 @@ DEFAULT_LIMITS = Limits()
 def is_drawing(file: bytes) -> bool:
     """Whether a file is a drawing (SVG), which has no pixels to be read."""
     start = file[:1024].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    begins = start.startswith((b"<?xml", b"<svg", b"<!doctype svg"))
-    return begins and b"<svg" in file[:4096].lower()
+    begins = start.startswith((b"<?xml", b"<svg", b"<!doctype svg", b"<!--"))
+    opening = _FIRST_ELEMENT.search(file[:4096])
+    return begins and opening is not None and opening[1].lower() == b"svg"
 
 
 def read_picture(file: bytes, limits: Limits = DEFAULT_LIMITS) -> Picture:
@@ -151,7 +154,7 @@ def read_picture(file: bytes, limits: Limits = DEFAULT_LIMITS) -> Picture:
     for anything that is no picture, is damaged, or is beyond the limits; those are checked
     before any pixel is decoded.
     """
-    _check_bytes(file, limits)
+    check_bytes(file, limits)
     with _QUIET:
         try:
             return _decode(file, limits)
@@ -201,7 +204,8 @@ def _marked(pixels: Pixels) -> np.ndarray:
     return luminance
 
 
-def _check_bytes(file: bytes, limits: Limits) -> None:
+def check_bytes(file: bytes, limits: Limits = DEFAULT_LIMITS) -> None:
+    """Raise InvalidImage for an empty file and for one of too many bytes."""
     if not file:
         raise InvalidImage(f"The file is empty. {_ACCEPTED_TEXT}")
     if len(file) > limits.bytes:

@@ -210,8 +210,8 @@ def read_manifest(file: bytes, media_type: str, anchors: bytes = b"") -> Manifes
 
 
 def has_manifest(file: bytes) -> bool:
-    """Whether a file holds the mark of a C2PA manifest store (JUMBF), readable or not."""
-    return b"jumdc2pa" in file or b"caBX" in file[:65_536]
+    """Whether a file holds the mark of a C2PA manifest store, readable or not."""
+    return any(mark in file for mark in _MARKS) or b"caBX" in file[:65_536]
 
 
 def _definition(claim: Claim) -> dict[str, Any]:
@@ -346,6 +346,7 @@ def _by_model(ingredient: Mapping[str, Any], manifests: Mapping[str, Any]) -> bo
     return False
 
 
+_MARKS = (b"jumdc2pa", b"<c2pa:manifest")
 _BROKEN = Failure(code="unreadable", message="The file or its manifest is too damaged to read.")
 _SENSELESS = Failure(code="malformed", message="What the manifest says makes no sense.")
 _TOUCHED = Failure(

@@ -15,6 +15,7 @@ _DESCRIPTION = b"jumdc2pa\x00\x11\x00\x10\x80\x00\x00\xaa\x00\x38\x9b\x71"
 """The start of the description of a manifest store (JUMBF, ISO 19566-5)."""
 
 _IN_SVG = re.compile(rb"<c2pa:manifest[^>]*>([A-Za-z0-9+/=]+)<")
+_IN_GIF = b"\x21\xff\x0bC2PA_GIF\x01\x00\x00"
 _HEADS = 12
 """The bytes before it: the head of the store, the length of the description."""
 
@@ -55,6 +56,8 @@ def is_padding_touched(file: bytes) -> bool:
 
 def _stores(file: bytes) -> Iterator[bytes]:
     content = _segments(file) if file.startswith(b"\xff\xd8") else file
+    if file.startswith(b"GIF8"):
+        content = _blocks(file)
     written = _IN_SVG.search(file)
     if written:
         content = base64.b64decode(written[1], validate=True)
@@ -75,6 +78,15 @@ def _segments(file: bytes) -> bytes:
             first = content[4:8] == b"\x00\x00\x00\x01"
             parts.append(content[8:] if first else content[16:])
         place += 2 + max(length, 2)
+    return b"".join(parts)
+
+
+def _blocks(file: bytes) -> bytes:
+    """Return what a GIF's block of C2PA holds: pieces that each stand after their length."""
+    parts, place = [], file.find(_IN_GIF) + len(_IN_GIF)
+    while place >= len(_IN_GIF) and place < len(file) and file[place]:
+        parts.append(file[place + 1 : place + 1 + file[place]])
+        place += 1 + file[place]
     return b"".join(parts)
 
 

@@ -13,6 +13,7 @@ _RDF = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}"
 _IPTC = "{http://iptc.org/std/Iptc4xmpExt/2008-02-29/}"
 _PLUS = "{http://ns.useplus.org/ldf/xmp/1.0/}"
 _XMP = "{http://ns.adobe.com/xap/1.0/}"
+_TERMS = "{http://purl.org/dc/terms/}"
 _DEEPEST = 64
 _MOST_ELEMENTS = 100_000
 _LONGEST_VALUE = 20_000
@@ -26,6 +27,7 @@ _PROPERTIES: Mapping[str, str] = MappingProxyType(
         f"{_IPTC}AIPromptWriterName": "prompt_writer",
         f"{_PLUS}DataMining": "data_mining",
         f"{_XMP}CreatorTool": "tool",
+        f"{_TERMS}provenance": "provenance",
     }
 )
 
@@ -43,7 +45,8 @@ _MADE_BY_MODEL = frozenset(
 class Statement:
     """What XMP says: the IPTC AI properties (decision 010) as they stand there, unchecked.
 
-    `digital_source_type` is the last part of its URI, such as `trainedAlgorithmicMedia`.
+    `digital_source_type` is the last part of its URI, such as `trainedAlgorithmicMedia`;
+    `provenance` where a manifest lies (C2PA 2.2, section 11.5).
     """
 
     digital_source_type: str | None = None
@@ -53,6 +56,7 @@ class Statement:
     prompt_writer: str | None = None
     data_mining: str | None = None
     tool: str | None = None
+    provenance: str | None = None
 
     @property
     def says_generated(self) -> bool:
