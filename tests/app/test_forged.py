@@ -1,5 +1,6 @@
 """What verify says of files that someone made to look like ours, and of ours grown old."""
 
+import struct
 import time
 from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
@@ -161,3 +162,19 @@ def test_comments_around_a_drawing_are_no_damage(desk: Desk) -> None:
 def test_a_file_too_large_is_refused_before_anything_reads_it(desk: Desk, start: bytes) -> None:
     with pytest.raises(InvalidImage, match="MB; the most is"):
         desk.verify(start + bytes(100_000_000))
+
+
+@pytest.mark.parametrize("kind", [b"free", b"skip", b"ftyp", b"mfra"])
+def test_boxes_that_no_signature_covers_hold_nothing(desk: Desk, kind: bytes) -> None:
+    (made,) = desk.generate("a fox", seed=1, format=FileFormat.AVIF, transparent=False)
+    box = struct.pack(">I4s", 24, kind) + b"something hidden"
+    assert desk.verify(made.file + box).integrity is Integrity.CHANGED
+    endless = struct.pack(">I4s", 0, kind) + b"something hidden"
+    long = struct.pack(">I4sQ", 1, kind, 32) + b"something hidden"
+    for more in (endless, long, b"some", b"something loose"):
+        assert desk.verify(made.file + more).integrity is Integrity.CHANGED
+    empty = struct.pack(">I4s", 24, b"free") + bytes(16)
+    assert desk.verify(made.file + empty).integrity is Integrity.INTACT
+    brands = struct.unpack(">I", made.file[:4])[0]
+    longer = struct.pack(">I", brands + 200) + made.file[4:brands] + b"some" * 50
+    assert desk.verify(longer + made.file[brands:]).integrity is Integrity.CHANGED

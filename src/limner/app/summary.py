@@ -83,7 +83,7 @@ def _on_manifest(manifest: Manifest) -> str:
             "and there is no time stamp that you trust."
         )
     with_what = f" with {manifest.generator}" if manifest.generator else ""
-    said = f"{_made(manifest, with_what)}, and is unchanged since it was signed by"
+    said = f"{_made(manifest, with_what)}. Picture and statements are unchanged since signed by"
     if manifest.state is Standing.TRUSTED:
         return f"{said} {who}, whom you trust."
     return (

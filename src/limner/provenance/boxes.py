@@ -39,10 +39,10 @@ def box_items(file: bytes, most: int) -> Iterator[tuple[str, bytes]]:
     The kind is the item's type, of a `mime` item its media type. Items of more than `most`
     bytes in all, and those that lie beyond the end, are left out, and damage ends the reading.
     """
-    meta = next((place for kind, place in _boxes(file, 0, len(file)) if kind == b"meta"), None)
+    meta = next((place for kind, place in file_boxes(file, 0, len(file)) if kind == b"meta"), None)
     if meta is None:
         return
-    inside = dict(_boxes(file, meta[0] + 4, meta[1]))
+    inside = dict(file_boxes(file, meta[0] + 4, meta[1]))
     if b"iinf" not in inside or b"iloc" not in inside:
         return
     stored = memoryview(file)[slice(*inside.get(b"idat", (0, 0)))]
@@ -60,7 +60,7 @@ def box_items(file: bytes, most: int) -> Iterator[tuple[str, bytes]]:
         return
 
 
-def _boxes(file: bytes, start: int, end: int) -> Iterator[tuple[bytes, tuple[int, int]]]:
+def file_boxes(file: bytes, start: int, end: int) -> Iterator[tuple[bytes, tuple[int, int]]]:
     """Yield the kind of each box between two places, and where its content starts and ends."""
     for _ in range(_MOST_BOXES):
         if start + 8 > end:
@@ -83,7 +83,7 @@ def _kinds(iinf: bytes) -> Iterator[tuple[int, str]]:
     reader = _Reader(iinf)
     version = reader.number(4) >> 24
     reader.number(2 if version == 0 else 4)
-    for kind, (start, end) in _boxes(iinf, reader.place, len(iinf)):
+    for kind, (start, end) in file_boxes(iinf, reader.place, len(iinf)):
         entry = _Reader(iinf[start:end])
         version = entry.number(4) >> 24
         if kind != b"infe" or version not in (2, 3):

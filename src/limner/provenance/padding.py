@@ -1,7 +1,7 @@
 """What lies in a manifest store but under no signature: the padding around each signature.
 
 A signature box (COSE_Sign1, RFC 9052) has an unprotected header, which nothing signs. The C2PA
-specification (2.2, section 13.2) lets writers put padding there, all zeros, and time stamps and
+specification lets writers put padding there, all zeros, and time stamps and
 revocation answers, which carry signatures of their own. Whatever else stands there was put there
 by anyone.
 """
@@ -11,11 +11,14 @@ import re
 import struct
 from collections.abc import Iterator
 
+from limner.provenance.boxes import file_boxes
+
 _DESCRIPTION = b"jumdc2pa\x00\x11\x00\x10\x80\x00\x00\xaa\x00\x38\x9b\x71"
 """The start of the description of a manifest store (JUMBF, ISO 19566-5)."""
 
 _IN_SVG = re.compile(rb"<c2pa:manifest[^>]*>([A-Za-z0-9+/=]+)<")
 _IN_GIF = b"\x21\xff\x0bC2PA_GIF\x01\x00\x00"
+_MOST_BRANDS = 128
 _HEADS = 12
 """The bytes before it: the head of the store, the length of the description."""
 
@@ -43,7 +46,7 @@ def is_padding_touched(file: bytes) -> bool:
     that C2PA's writers do not use are left to the reader of manifests.
     """
     try:
-        return any(
+        return _hides(file) or any(
             _is_touched(box)
             for store in _stores(file)
             for box in _signatures(store, 0, len(store), 0)
@@ -79,6 +82,23 @@ def _segments(file: bytes) -> bytes:
             parts.append(content[8:] if first else content[16:])
         place += 2 + max(length, 2)
     return b"".join(parts)
+
+
+def _hides(file: bytes) -> bool:
+    """Whether a file of boxes holds anything in those boxes that C2PA leaves out of its hash.
+
+    These are, at the top: the brands, free space and the index of a film (`mfra`), which no
+    picture has (seen in what c2pa's own writers exclude).
+    """
+    if file[4:8] != b"ftyp":
+        return False
+    brands = 0
+    for kind, (start, end) in file_boxes(file, 0, len(file)):
+        brands += end - start if kind == b"ftyp" else 0
+        full = kind in (b"free", b"skip") and any(file[start:end])
+        if full or kind == b"mfra" or brands > _MOST_BRANDS or (kind == b"ftyp" and start != 8):
+            return True
+    return False
 
 
 def _blocks(file: bytes) -> bytes:
