@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from limner.training.vellum import corpus, evaluate, export, loop, sheets
+from limner.training.vellum import corpus, evaluate, export, lexicon, loop, sheets
 
 from .conftest import Limner
 
@@ -65,6 +65,19 @@ def test_export(limner: Limner, folders: Path, monkeypatch: pytest.MonkeyPatch) 
     assert asked == [
         export.ExportConfig(WORK / "run" / "ck.pt", Path("out"), corpus=WORK / "corpus")
     ]
+
+
+def test_lexicon(limner: Limner, folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[lexicon.LexiconConfig] = []
+
+    def make(config: lexicon.LexiconConfig) -> SimpleNamespace:
+        asked.append(config)
+        return SimpleNamespace(words=range(11_000), names=range(1_164))
+
+    monkeypatch.setattr(lexicon, "make_lexicon", make)
+    ran = limner("vellum", "lexicon", "--weights", "out")
+    assert (ran.status, ran.out) == (0, "out: 11,000 words for 1,164 names\n")
+    assert asked == [lexicon.LexiconConfig(RECIPE, WORK / "archives", WORK / "corpus", Path("out"))]
 
 
 def test_sheet(limner: Limner, folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from limner.domain.errors import InvalidRequest
 from limner.families.vellum.facts import FACTS, LEXICON, fact_of, read_facts
 from limner.families.vellum.lexicon import Lexicon, plain, read_lexicon, singulars
 from limner.training.vellum.corpus import Concept, read_concepts
@@ -92,8 +93,15 @@ def make_lexicon(config: LexiconConfig) -> Lexicon:
     """Write `lexicon.json` beside a set of weights and pin it in their facts.
 
     The same lists give the same bytes. Raises WeightsRejected where an archive is not the one
-    that is listed, ValueError where `senses.toml` names what there is not.
+    that is listed, InvalidRequest where `senses.toml` names what there is not, or where there
+    are no weights; nothing is written then.
     """
+    try:
+        facts = read_facts(config.weights)
+    except (OSError, ValueError) as error:
+        raise InvalidRequest(
+            f"There are no weights in {config.weights}. Run limner vellum export first."
+        ) from error
     sources = read_sources(config.recipe / "sources.toml")
     shelf = Shelf(config.archives)
     held = json.loads((config.recipe / "held_out.json").read_text("utf-8"))
@@ -105,7 +113,6 @@ def make_lexicon(config: LexiconConfig) -> Lexicon:
     names = tuple(dict.fromkeys(name.lower() for one in concepts for name in one.names))
     target = config.weights / LEXICON
     write_lexicon(target, names, words)
-    facts = read_facts(config.weights)
     kept = [file for file in facts.files if file.name != LEXICON]
     pinned = facts.model_copy(update={"files": (*kept, fact_of(target))})
     (config.weights / FACTS).write_text(pinned.model_dump_json(indent=2) + "\n", "utf-8")
@@ -134,14 +141,6 @@ def read_decisions(path: Path) -> Decisions:
 
 
 @dataclass(frozen=True)
-class Anchor:
-    """A meaning that a name stands for."""
-
-    name: str
-    place: str
-
-
-@dataclass(frozen=True)
 class _Found:
     """The name nearest to a meaning, and how many steps up it is."""
 
@@ -159,9 +158,9 @@ class Builder:
 
     def words(self, concepts: Sequence[Concept], groups: Mapping[str, str]) -> dict[str, str]:
         """Return words with the name that each is read as; no word is itself a name."""
-        anchors = self.anchors(concepts, groups)
-        names = {plain(name) for concept in concepts for name in concept.names}
-        found = self._spread(anchors)
+        found = self._spread(self.anchors(concepts, groups))
+        known = {name.lower() for concept in concepts for name in concept.names}
+        names = {plain(name) for name in known}
         words: dict[str, str] = {}
         for place in found:
             for written in self._wordnet.meanings[place].words:
@@ -169,16 +168,19 @@ class Builder:
                 name = self._meant(written, found)
                 if name is not None and self._may_be_read(written, name, names):
                     words.setdefault(word, name)
-        self._check(self._decisions.words.values(), names)
+        self._check(self._decisions.words.values(), known)
         chosen = {word: name for word, name in self._decisions.words.items() if word not in names}
         return words | chosen
 
-    def anchors(self, concepts: Sequence[Concept], groups: Mapping[str, str]) -> list[Anchor]:
-        """Return the meanings of every name, those of the first concepts first."""
+    def anchors(self, concepts: Sequence[Concept], groups: Mapping[str, str]) -> dict[str, str]:
+        """Return the places of meanings, each with the name that stands for it.
+
+        Where two names would stand for a meaning, that of the first concept does.
+        """
         known = {name.lower() for concept in concepts for name in concept.names}
         self._check(self._decisions.senses, known)
         self._check(self._decisions.alone, known)
-        found: dict[str, Anchor] = {}
+        found: dict[str, str] = {}
         for concept in concepts:
             for name in (name.lower() for name in concept.names):
                 decided = self._decisions.senses.get(name)
@@ -188,44 +190,44 @@ class Builder:
                     else [self._place(sense) for sense in decided]
                 )
                 for place in places:
-                    found.setdefault(place, Anchor(name, place))
-        return list(found.values())
+                    found.setdefault(place, name)
+        return found
 
     def _likeliest(self, concept: Concept, name: str, group: str) -> list[str]:
         """Return the meaning that a concept's group, names and keywords speak for, if any."""
         likely = _LIKELY.get(group, set[int]())
         aliases = {other.lower() for other in concept.names if other.lower() != name}
         said = " ".join([*concept.keywords, *concept.names, concept.slug])
-        hints = _letters(said) - _letters(name)
+        hints = _terms(said) - _terms(name)
         best: tuple[int, str] | None = None
         for rank, use in enumerate(self._uses(name)):
             meaning = self._meaning(use)
             if meaning.file not in _VISIBLE or self._is_rude(meaning):
                 continue
-            score = min(len(hints & self._letters(meaning)), _MOST_HINTS) - rank
+            score = min(len(hints & self._about(meaning)), _MOST_HINTS) - rank
             score += _GROUP if meaning.file in likely else 0
             score += _ALIAS * len(aliases & {word.lower() for word in meaning.words})
             if best is None or score > best[0]:
                 best = score, use.place
         return [] if best is None else [best[1]]
 
-    def _letters(self, meaning: Meaning) -> set[str]:
+    def _about(self, meaning: Meaning) -> set[str]:
         above = (word for wider in self._wordnet.above(meaning.place) for word in wider.words)
-        return _letters(" ".join([meaning.gloss, *meaning.words, *above]))
+        return _terms(" ".join([meaning.gloss, *meaning.words, *above]))
 
     def _place(self, sense: str) -> str:
         """Return the place of a meaning written as `word number`."""
         word, _, number = sense.rpartition(" ")
         uses = self._wordnet.uses(word)
         if not number.isdigit() or not 1 <= int(number) <= len(uses):
-            raise ValueError(f"{SENSES} names “{sense}”, which WordNet does not have")
+            raise InvalidRequest(f"{SENSES} names “{sense}”, which WordNet does not have.")
         return uses[int(number) - 1].place
 
-    def _spread(self, anchors: Sequence[Anchor]) -> dict[str, _Found]:
+    def _spread(self, anchors: Mapping[str, str]) -> dict[str, _Found]:
         """Return the places of anchors and of all kinds of them, each with the nearest name."""
-        found = {anchor.place: _Found(anchor.name, 0) for anchor in anchors}
-        files = _VISIBLE | {self._wordnet.meanings[anchor.place].file for anchor in anchors}
-        edge = [anchor.place for anchor in anchors if anchor.name not in self._decisions.alone]
+        found = {place: _Found(name, 0) for place, name in anchors.items()}
+        files = _VISIBLE | {self._wordnet.meanings[place].file for place in anchors}
+        edge = [place for place, name in anchors.items() if name not in self._decisions.alone]
         while edge:
             reached = []
             for place in edge:
@@ -311,11 +313,13 @@ class Builder:
     @staticmethod
     def _check(chosen: Iterable[str], names: set[str]) -> None:
         for name in chosen:
-            if plain(name) not in names and name not in names:
-                raise ValueError(f"{SENSES} names “{name}”, which is nothing that Vellum draws")
+            if name not in names:
+                raise InvalidRequest(
+                    f"{SENSES} names “{name}”, which is nothing that Vellum learned."
+                )
 
 
-def _letters(text: str) -> set[str]:
+def _terms(text: str) -> set[str]:
     return {word for word in re.findall("[a-z]+", text.lower()) if len(word) >= _FEWEST_LETTERS}
 
 
