@@ -10,6 +10,7 @@ from limner.domain.card import Installed, ModelCard
 from limner.domain.errors import WeightsRejected
 from limner.domain.recipe import InputRole, Task
 from limner.families.checkpoint import own_name
+from limner.families.diffusion.adapting import METHODS
 from limner.families.diffusion.calls import OWN, manner_of
 from limner.families.diffusion.extras import extras_of
 from limner.families.diffusion.facts import Facts, facts_of
@@ -28,9 +29,6 @@ _INPUTS: Mapping[Task, TaskInputs] = MappingProxyType(
         Task.EDIT: TaskInputs(task=Task.EDIT, required=(InputRole.INIT,)),
     }
 )
-
-
-_ADAPTERS = ("LoRA", "LoHa", "LoKr", "DoRA")
 
 
 @dataclass(frozen=True)
@@ -99,7 +97,7 @@ def _capability(facts: Facts, found: Finding) -> Capability:
         samplers=(OWN, *samplers_for(prediction)),
         schedules=(OWN, *schedules_for(prediction)),
         negative_prompt=facts.negative_prompt,
-        adapters=_ADAPTERS,
+        adapters=METHODS,
         extras=extras_of(facts),
     )
 

@@ -5,7 +5,8 @@ from contextlib import nullcontext
 from typing import Any
 
 from limner.domain.event import Happening, Notice, Preview, Step
-from limner.domain.recipe import InputRole, Recipe, Task
+from limner.domain.recipe import AdapterRef, InputRole, Recipe, Task
+from limner.families.diffusion.adapting import Worn, put_on, take_off
 from limner.families.diffusion.calls import OWN, Manner, arguments_of, negative_of, takes, to_pixels
 from limner.families.diffusion.conditioning import condition
 from limner.families.diffusion.easing import eases
@@ -37,6 +38,7 @@ class DiffusionModel:
         self._threads = threads
         self._used: Libraries = libraries()
         self._eased: tuple[str, ...] = ()
+        self._worn: tuple[AdapterRef, ...] = ()
         self._pipelines: dict[type, Any] = {}
         self._first = self._keep(pipeline)
         own = pipeline.scheduler
@@ -101,6 +103,7 @@ class DiffusionModel:
         watch.token.check()
         if _keeps(recipe):
             return order.inputs[InputRole.INIT].copy()
+        self._wear(order)
         pipeline = self._pipeline(recipe.task)
         pipeline.scheduler = self._scheduler(recipe)
         generator = self._used.torch.Generator("cpu").manual_seed(recipe.seed)
@@ -116,6 +119,20 @@ class DiffusionModel:
         with memory_told(), quiet(), way:
             drawn = pipeline(**arguments).images[0]
         return to_pixels(drawn)
+
+    def _wear(self, order: Order) -> None:
+        """Put on the adapters that a Recipe names, and take off all others."""
+        wanted = order.recipe.adapters
+        if wanted == self._worn:
+            return
+        take_off(self._first)
+        self._worn = ()
+        for pipeline in self._pipelines.values():
+            pipeline.encode_prompt.forget()
+        if wanted:
+            files = order.adapters
+            put_on(self._first, [Worn(files[one.sha256], one.name, one.weight) for one in wanted])
+            self._worn = wanted
 
     def _words(self, recipe: Recipe, pipeline: Any, watch: Watch) -> dict[str, Any]:
         """Return the arguments that hold the words, and tell what of them is not heard."""
