@@ -66,8 +66,8 @@ def test_a_desk_can_do_this() -> None:
 def test_drafts_and_recipes_have_these_fields() -> None:
     shared = ["task", "model", "adapters", "prompt", "negative_prompt", "literal"]
     shared += ["seed", "size", "offset", "steps"]
-    shared += ["guidance", "sampler", "schedule", "inputs", "transparent", "format", "upscaler"]
-    shared += ["label", "extras"]
+    shared += ["guidance", "sampler", "schedule", "inputs", "controls", "references", "layout"]
+    shared += ["transparent", "format", "upscaler", "label", "extras"]
     assert list(Draft.model_fields) == shared
     assert set(Recipe.model_fields) == {*shared, "version", "native_size", "watermark"} - {
         "literal"

@@ -2,6 +2,7 @@
 
 from hypothesis import strategies as st
 
+from limner.domain.composition import Box, Control, ControlKind, Purpose, Reference, Region
 from limner.domain.recipe import (
     MAX_SEED,
     AdapterRef,
@@ -31,6 +32,21 @@ INPUTS = st.builds(
     role=st.sampled_from(InputRole),
     strength=st.none() | st.floats(0, 1),
 )
+WEIGHTS = st.floats(0, 2)
+STEERED = {"asset": HEX, "kind": st.sampled_from(ControlKind), "prepared": st.booleans()}
+SPANS = {"weight": WEIGHTS, "start": st.floats(0, 0.5), "end": st.floats(0.6, 1)}
+CONTROLS = st.builds(
+    Control, **STEERED, **SPANS, model=st.none() | MODELS, preparer=st.none() | MODELS
+)
+PURPOSES = st.sampled_from(Purpose)
+REFERENCES = st.builds(
+    Reference, asset=HEX, purpose=PURPOSES, weight=WEIGHTS, model=st.none() | MODELS
+)
+LOW, HIGH = st.floats(0, 0.5), st.floats(0.6, 1)
+BOXES = st.builds(Box, left=LOW, top=LOW, right=HIGH, bottom=HIGH)
+REGIONS = st.builds(
+    Region, prompt=st.just("a fox"), weight=WEIGHTS, box=BOXES, mask=st.none()
+) | st.builds(Region, prompt=st.just("a fox"), mask=HEX)
 VALUES: st.SearchStrategy[Extra] = st.booleans() | WHOLE | FLOATS | WORDS
 EXTRAS = st.dictionaries(WORDS, VALUES, max_size=4).map(lambda pairs: tuple(pairs.items()))
 
@@ -67,6 +83,9 @@ RECIPES = st.builds(
     sampler=st.none() | WORDS,
     schedule=st.none() | WORDS,
     inputs=st.lists(INPUTS, max_size=2).map(tuple),
+    controls=st.lists(CONTROLS, max_size=2).map(tuple),
+    references=st.lists(REFERENCES, max_size=2).map(tuple),
+    layout=st.lists(REGIONS, max_size=2).map(tuple),
     transparent=st.booleans(),
     format=st.sampled_from(FileFormat),
     upscaler=st.none() | MODELS,

@@ -10,6 +10,7 @@ from limner.domain.capability import (
     PROMPT_LIMIT,
     Capability,
     ChoiceExtra,
+    Company,
     NumberExtra,
     Range,
     Sizes,
@@ -69,7 +70,7 @@ PLAIN = Capability(tasks=(TaskInputs(task=Task.TEXT_TO_IMAGE),), sizes=Sizes(def
 
 def resolve(capability: Capability = PAINTER, /, **asked: Any) -> Recipe:
     draft = Draft.model_validate({"prompt": "a fox", **asked})
-    return capability.resolve(draft, MODEL, seed=3, upscaler=UPSCALER)
+    return capability.resolve(draft, MODEL, seed=3, company=Company(upscaler=UPSCALER))
 
 
 def refused(
@@ -327,7 +328,7 @@ def test_words_are_checked_by_one_rule() -> None:
 def test_any_draft_is_a_recipe_or_refused_with_reason(draft: Draft) -> None:
     refusal = None
     try:
-        PAINTER.resolve(draft, MODEL, seed=1, upscaler=UPSCALER)
+        PAINTER.resolve(draft, MODEL, seed=1, company=Company(upscaler=UPSCALER))
     except LimnerError as error:
         refusal = error
     assert refusal is None or (refusal.message and refusal.exit_status == 2)
@@ -350,21 +351,24 @@ DRAWABLE = st.builds(
 
 @given(DRAWABLE)
 def test_a_recipe_asked_for_again_is_the_same_recipe(draft: Draft) -> None:
-    recipe = PAINTER.resolve(draft, MODEL, seed=1, upscaler=UPSCALER)
+    recipe = PAINTER.resolve(draft, MODEL, seed=1, company=Company(upscaler=UPSCALER))
     assert len(recipe.digest) == 64
     fields = {name: value for name, value in dict(recipe).items() if name in Draft.model_fields}
     again = Draft.model_validate({**fields, "model": None, "upscaler": None})
-    assert PAINTER.resolve(again, MODEL, seed=9, upscaler=UPSCALER) == recipe
+    assert PAINTER.resolve(again, MODEL, seed=9, company=Company(upscaler=UPSCALER)) == recipe
 
 
 def test_adapters_go_to_models_that_take_them() -> None:
     adapter = AdapterRef(name="fox", sha256="3" * 64, weight=0.5)
     draft = Draft(prompt="a fox", adapters=("fox:0.5",))
     able = PAINTER.model_copy(update={"adapters": ("LoRA",)})
-    recipe = able.resolve(draft, MODEL, 1, UPSCALER, (adapter,))
+    recipe = able.resolve(draft, MODEL, 1, Company(upscaler=UPSCALER, adapters=(adapter,)))
     assert recipe.adapters == (adapter,)
-    assert recipe.digest != able.resolve(Draft(prompt="a fox"), MODEL, 1, UPSCALER).digest
+    assert (
+        recipe.digest
+        != able.resolve(Draft(prompt="a fox"), MODEL, 1, Company(upscaler=UPSCALER)).digest
+    )
     with pytest.raises(InvalidOption, match="brush takes no adapters"):
-        PAINTER.resolve(draft, MODEL, 1, UPSCALER, (adapter,))
+        PAINTER.resolve(draft, MODEL, 1, Company(upscaler=UPSCALER, adapters=(adapter,)))
     with pytest.raises(InvalidOption, match="given twice"):
-        able.resolve(draft, MODEL, 1, UPSCALER, (adapter, adapter))
+        able.resolve(draft, MODEL, 1, Company(upscaler=UPSCALER, adapters=(adapter, adapter)))

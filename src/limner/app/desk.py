@@ -1,11 +1,12 @@
 """A studio as one person sees it: every use case, bound to an actor and a workspace."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from limner.app.composing import composed
 from limner.app.drafts import make_draft
 from limner.app.files import read_file
 from limner.app.studio import Made, Progress, Studio, init_input, mask_input
@@ -57,6 +58,8 @@ class Desk:
 
     Options beyond the named ones are fields of `Draft` (`steps`, `guidance`, `negative_prompt`,
     `format`, …) or options of the model's own (`style`, …); an unknown one raises InvalidOption.
+    `controls`, `references` and `layout` may be texts as on the command line (see
+    `app.composing`): `controls=["canny=room.jpg:0.8"]`.
     """
 
     studio: Studio
@@ -76,7 +79,7 @@ class Desk:
 
         Raises InvalidRequest (or a kind of it) for what cannot be drawn as asked.
         """
-        draft = make_draft({"prompt": prompt, "size": size, **options})
+        draft = self._drafted({"prompt": prompt, "size": size, **options})
         return list(self.draw(draft, count, progress))
 
     def draw(
@@ -104,8 +107,12 @@ class Desk:
         if mask is not None:
             inputs.append(mask_input(self.bring(mask)))
         task = Task.INPAINT if mask is not None else self._redrawing(options.get("model"), strength)
-        draft = make_draft({"task": task, "prompt": prompt, "inputs": tuple(inputs), **options})
+        draft = self._drafted({"task": task, "prompt": prompt, "inputs": tuple(inputs), **options})
         return next(self.draw(draft, 1, progress))
+
+    def _drafted(self, options: Mapping[str, object]) -> Draft:
+        """Return the Draft of loose options; pictures in controls and the like are brought in."""
+        return make_draft(composed(options, self.bring))
 
     def _redrawing(self, model: object, strength: float | None) -> Task:
         """Return the task by which a model redraws a whole picture."""
@@ -137,7 +144,7 @@ class Desk:
             "size": margins.around(inner),
             "offset": margins.offset,
         }
-        return next(self.draw(make_draft({**options, **asked}), 1, progress))
+        return next(self.draw(self._drafted({**options, **asked}), 1, progress))
 
     def vary(
         self,
@@ -167,7 +174,7 @@ class Desk:
         inputs = (init_input(asset, strength),)
         task = {"task": Task.IMAGE_TO_IMAGE, "prompt": words, "inputs": inputs}
         kept["literal"] = prompt is None
-        return self.draw(make_draft({**kept, **given, **task}), count, progress)
+        return self.draw(self._drafted({**kept, **given, **task}), count, progress)
 
     def erase(
         self,
@@ -179,7 +186,7 @@ class Desk:
     ) -> Made:
         """Take what the mask (white) covers out of a picture, and fill the place."""
         inputs = (init_input(self.bring(picture)), mask_input(self.bring(mask)))
-        draft = make_draft({"task": Task.ERASE, "inputs": inputs, **options})
+        draft = self._drafted({"task": Task.ERASE, "inputs": inputs, **options})
         return next(self.draw(draft, 1, progress))
 
     def upscale(
@@ -192,7 +199,7 @@ class Desk:
     ) -> Made:
         """Make a picture four times larger, or as large as fits in `size`, with new detail."""
         inputs = (init_input(self.bring(picture)),)
-        draft = make_draft({"task": Task.UPSCALE, "inputs": inputs, "size": size, **options})
+        draft = self._drafted({"task": Task.UPSCALE, "inputs": inputs, "size": size, **options})
         return next(self.draw(draft, 1, progress))
 
     def cutout(
@@ -200,7 +207,7 @@ class Desk:
     ) -> Made:
         """Cut the main thing out of a picture: the rest becomes transparent."""
         inputs = (init_input(self.bring(picture)),)
-        draft = make_draft({"task": Task.CUTOUT, "inputs": inputs, **options})
+        draft = self._drafted({"task": Task.CUTOUT, "inputs": inputs, **options})
         return next(self.draw(draft, 1, progress))
 
     def replay(self, recipes: Sequence[Recipe], progress: Progress | None = None) -> list[Made]:

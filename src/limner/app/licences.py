@@ -4,18 +4,11 @@ from limner.app.models import Models
 from limner.domain.asset import Terms
 from limner.domain.card import ModelCard
 from limner.domain.errors import LicenceForbids
-from limner.domain.recipe import ModelRef, Recipe
+from limner.domain.recipe import Recipe
 from limner.domain.workspace import Workspace
 
 _UNKNOWN = "NOASSERTION"
 """What SPDX calls a licence that nobody has stated."""
-
-
-def models_of(recipe: Recipe) -> tuple[ModelRef, ...]:
-    """Return every model and adapter that takes part in a Recipe, each once."""
-    adapters = (one.ref for one in recipe.adapters)
-    named = (recipe.model, recipe.upscaler, *adapters)
-    return tuple(dict.fromkeys(ref for ref in named if ref is not None))
 
 
 def terms_of(recipe: Recipe, models: Models) -> tuple[Terms, ...]:
@@ -23,7 +16,7 @@ def terms_of(recipe: Recipe, models: Models) -> tuple[Terms, ...]:
 
     Raises ModelNotFound or ModelUnavailable for one that is not known here.
     """
-    cards = (models.card_of(ref) for ref in models_of(recipe))
+    cards = (models.card_of(ref) for ref in recipe.models)
     return tuple(
         Terms(
             model=card.name,
@@ -38,7 +31,7 @@ def terms_of(recipe: Recipe, models: Models) -> tuple[Terms, ...]:
 
 def find_forbidden(recipe: Recipe, models: Models) -> ModelCard | None:
     """Return the first model or adapter of a Recipe that may not be used commercially."""
-    cards = (models.card_of(ref) for ref in models_of(recipe))
+    cards = (models.card_of(ref) for ref in recipe.models)
     return next((card for card in cards if not card.licence.commercial), None)
 
 

@@ -56,6 +56,16 @@ class Models:
         self._chosen[card.weights_digest] = card
         return card
 
+    def named(self, name: str) -> ModelCard:
+        """Return the card of a name or path; a Recipe may name it from now on."""
+        card = self.catalog.find(name)
+        self._chosen[card.weights_digest] = card
+        return card
+
+    def own(self) -> tuple[ModelCard, ...]:
+        """The cards of the models that people have told Limner of."""
+        return self.catalog.own()
+
     def adapter(self, text: str, model: ModelCard) -> AdapterRef:
         """Return the adapter for a model that `FILE[:WEIGHT]` or `NAME[:WEIGHT]` names.
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from limner.app.licences import models_of, terms_of
+from limner.app.licences import terms_of
 from limner.app.models import Models
 from limner.domain.asset import Asset, Terms
 from limner.domain.errors import SigningFailed, StorageFailed
@@ -106,18 +106,18 @@ class Sealing:
         return None
 
     def _claims(self, recipe: Recipe) -> Iterator[ModelClaim]:
-        for ref in models_of(recipe):
+        for ref in recipe.models:
             licence = self.models.card_of(ref).licence
             yield ModelClaim(ref.name, ref.sha256, licence.spdx)
 
     def _ingredients(self, recipe: Recipe) -> Iterator[Ingredient]:
-        for item in recipe.inputs:
-            asset = self.library.get(self.workspace, item.asset)
+        for picture, role in recipe.pictures:
+            asset = self.library.get(self.workspace, picture)
             yield Ingredient(
                 self.library.read(self.workspace, asset.id),
                 asset.media_type,
-                "parent" if item.role is InputRole.INIT else "component",
-                item.role.value,
+                "parent" if role == InputRole.INIT else "component",
+                role,
             )
 
     def _base(self, recipe: Recipe) -> Picture | None:

@@ -8,10 +8,12 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 
+from limner.app.companions import Companions
 from limner.app.drift import drift_of, notice_of
 from limner.app.files import write_file
 from limner.app.keys import Keyring
 from limner.app.models import Models
+from limner.app.pictures import Pictures
 from limner.app.policy import admit
 from limner.app.safety import (
     Outcome,
@@ -26,6 +28,7 @@ from limner.app.safety import (
 from limner.app.sealing import Sealing, disclosed
 from limner.app.wildcards import expand
 from limner.domain.asset import Asset, Parent, Relation
+from limner.domain.capability import Capability
 from limner.domain.card import ModelCard
 from limner.domain.errors import InvalidOption, InvalidSize, StorageFailed
 from limner.domain.event import CancelToken, Happening, Notice
@@ -45,7 +48,7 @@ from limner.engine.engine import Drawn, Engine
 from limner.families.family import Order, Pixels, Watch
 from limner.families.raster import pixel_digest
 from limner.provenance.fingerprint import fingerprint
-from limner.provenance.intake import read_mask, read_picture
+from limner.provenance.intake import read_picture
 from limner.provenance.watermark import detect
 from limner.store.library import Library
 
@@ -53,7 +56,6 @@ MOST_PICTURES = 10_000
 """The most pictures one request may ask for."""
 
 _KEEPING_SIZE = (Task.INPAINT, Task.ERASE, Task.CUTOUT)
-_RELATIONS = {InputRole.INIT: Relation.INIT, InputRole.MASK: Relation.MASK}
 
 
 def _ignore(_: Happening) -> None:
@@ -120,12 +122,11 @@ class Studio:
         if not 1 <= count <= MOST_PICTURES:
             raise InvalidOption(f"The count must be 1 to {MOST_PICTURES:,}, not {count}.")
         card = self.models.choose(draft.model, draft.task)
-        sized = self._with_size(workspace, draft, card.capability.scale)
-        upscaler = self._upscaler(draft, card)
+        sized = self._with_size(workspace, draft, card.capability)
+        company = Companions(self.models, card).of(draft, self._upscaler(draft, card))
         seed = _new_seed(draft.task) if draft.seed is None else draft.seed
         if seed + count - 1 > MAX_SEED:
             raise InvalidOption(f"The seed must be at most {MAX_SEED - count + 1:,}.")
-        adapters = tuple(self.models.adapter(text, card) for text in draft.adapters)
         policy = self.library.policy(workspace)
         recipes: dict[tuple[str, str], Recipe] = {}
         resolved = []
@@ -133,7 +134,7 @@ class Studio:
             worded = self._worded(sized, number)
             words = (worded.prompt, worded.negative_prompt)
             if words not in recipes:
-                bare = card.capability.resolve(worded, card.ref, seed, upscaler, adapters)
+                bare = card.capability.resolve(worded, card.ref, seed, company)
                 recipes[words] = disclosed(bare, draft, policy)
             resolved.append(recipes[words].model_copy(update={"seed": number}))
         admit(self.library, self.models, actor, workspace, resolved)
@@ -168,13 +169,12 @@ class Studio:
         sealing = Sealing(self.library, self.models, workspace, policy, signer, progress.tell)
         watch = Watch(shielded(progress.tell, safety), progress.token)
         judge = self._judge(safety, watch)
-        needed = (ref for one in recipes for ref in (one.model, one.upscaler) if ref is not None)
-        for ref in dict.fromkeys(needed):
+        for ref in dict.fromkeys(ref for one in recipes for ref in one.models):
             self.models.make_ready(ref, progress.tell, progress.token)
         for recipe in recipes[:1]:
             _tell_enlarging(recipe, progress.tell)
         refused = 0
-        orders = self._orders(workspace, recipes)
+        orders = Pictures(self.library, workspace).orders(recipes)
         for drawn in self.engine.perform(orders, watch):
             recipe = recipes[drawn.index]
             verdict = check(drawn.pixels, safety, judge)
@@ -207,10 +207,11 @@ class Studio:
         safety = self.library.policy(workspace).safety
         watch = Watch(shielded(progress.tell, safety), progress.token)
         judge = self._judge(safety, watch)
-        for ref in (recipe.model, recipe.upscaler):
-            if ref is not None:
-                self.models.make_ready(ref, progress.tell, progress.token)
-        drawn = next(iter(self.engine.perform(self._orders(workspace, [recipe]), watch)))
+        for ref in recipe.models:
+            self.models.make_ready(ref, progress.tell, progress.token)
+        drawn = next(
+            iter(self.engine.perform(Pictures(self.library, workspace).orders([recipe]), watch))
+        )
         verdict = check(drawn.pixels, safety, judge)
         record = record_of(verdict, actor, workspace, recipe, None)
         if record is not None:
@@ -272,10 +273,10 @@ class Studio:
         self.engine.close()
         self.library.close()
 
-    def _with_size(self, workspace: Workspace, draft: Draft, scale: int | None) -> Draft:
+    def _with_size(self, workspace: Workspace, draft: Draft, able: Capability) -> Draft:
         init = next((item for item in draft.inputs if item.role is InputRole.INIT), None)
         if init is None:
-            return draft
+            return self._shaped(workspace, draft, able)
         size = self.library.get(workspace, init.asset).size
         if draft.task in _KEEPING_SIZE and draft.size not in (None, size):
             raise InvalidSize(
@@ -289,37 +290,23 @@ class Studio:
         if draft.size is not None:
             return draft
         grown = Size(
-            width=min(size.width * (scale or 1), 65_535),
-            height=min(size.height * (scale or 1), 65_535),
+            width=min(size.width * (able.scale or 1), 65_535),
+            height=min(size.height * (able.scale or 1), 65_535),
         )
         return draft.model_copy(update={"size": grown})
+
+    def _shaped(self, workspace: Workspace, draft: Draft, able: Capability) -> Draft:
+        """Return a Draft without a size in the shape of the picture it follows, if it does."""
+        usual = able.sizes.default
+        if draft.size is not None or usual is None or not draft.controls:
+            return draft
+        shape = self.library.get(workspace, draft.controls[0].asset).size
+        return draft.model_copy(update={"size": able.sizes.shaped(shape)})
 
     def _upscaler(self, draft: Draft, card: ModelCard) -> ModelRef | None:
         if not draft.task.takes_words:
             return None
         return self.models.choose(draft.upscaler or card.capability.upscaler, Task.UPSCALE).ref
-
-    def _orders(self, workspace: Workspace, recipes: Sequence[Recipe]) -> list[Order]:
-        seen: dict[tuple[RecipeInput, ...], dict[InputRole, Pixels]] = {}
-        for recipe in recipes:
-            if recipe.inputs not in seen:
-                seen[recipe.inputs] = self._inputs(workspace, recipe)
-        return [Order(recipe, seen[recipe.inputs]) for recipe in recipes]
-
-    def _inputs(self, workspace: Workspace, recipe: Recipe) -> dict[InputRole, Pixels]:
-        inputs: dict[InputRole, Pixels] = {}
-        for item in recipe.inputs:
-            file = self.library.read(workspace, item.asset)
-            if item.role is InputRole.MASK:
-                size = next(
-                    self.library.get(workspace, one.asset).size
-                    for one in recipe.inputs
-                    if one.role is InputRole.INIT
-                )
-                inputs[item.role] = read_mask(file, size)
-            else:
-                inputs[item.role] = read_picture(file).pixels
-        return inputs
 
     def _judge(self, safety: Safety, watch: Watch) -> Callable[[Pixels], float]:
         """Return what judges a picture, made sure of before anything is drawn."""
@@ -350,8 +337,8 @@ class Studio:
                 "unsafe": verdict.unsafe,
                 "blurred": blurred,
                 "parents": tuple(
-                    Parent(asset=item.asset, relation=_RELATIONS[item.role])
-                    for item in recipe.inputs
+                    Parent(asset=picture, relation=Relation(role))
+                    for picture, role in dict.fromkeys(recipe.pictures)
                 ),
             }
         )

@@ -25,6 +25,7 @@ from limner.domain.card import Installed, ModelCard, NpmSource, WeightFile, Whee
 from limner.domain.errors import (
     InvalidRequest,
     LibraryBusy,
+    LimnerError,
     ModelNotFound,
     ModelUnavailable,
     WeightsRejected,
@@ -59,6 +60,15 @@ class Catalog:
     def cards(self) -> tuple[ModelCard, ...]:
         """Return the cards of all models known by name."""
         return tuple(card for family in self.families.values() for card in family.cards())
+
+    def own(self) -> tuple[ModelCard, ...]:
+        """Return the cards of the user's own models; what cannot be read any more is left out."""
+        cards = []
+        for place in self.places.paths():
+            with suppress(LimnerError):
+                if place.exists():
+                    cards.append(self._find_at(place))
+        return tuple(cards)
 
     def find(self, name: str) -> ModelCard:
         """Return the card of a model by its name, or by the path of its file or folder.

@@ -16,6 +16,9 @@ class Relation(StrEnum):
     IMPORTED = "imported"
     INIT = "init"
     MASK = "mask"
+    CONTROL = "control"
+    REFERENCE = "reference"
+    REGION = "region"
     COPY = "copy"
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Generic, Literal, TypeVar
 from pydantic import Field
 
 from limner.domain.canonical import Frozen
+from limner.domain.composition import Control, ControlKind, Purpose, Reference, Region
 from limner.domain.errors import InvalidOption, InvalidPrompt, InvalidRequest, InvalidSize
 from limner.domain.recipe import (
     AdapterRef,
@@ -104,6 +105,17 @@ class Sizes(Frozen):
             key=lambda one: (abs(one.width / one.height - aspect), abs(one.pixels - size.pixels)),
         )
 
+    def shaped(self, shape: Size) -> Size:
+        """Return the size of this shape with about the pixels of the default one."""
+        usual = self.default or shape
+        scale = math.sqrt(usual.pixels / shape.pixels)
+        step = self.multiple
+        width, height = (
+            min(max(step, round(side * scale / step) * step), self.largest)
+            for side in (shape.width, shape.height)
+        )
+        return Size(width=width, height=height)
+
     def _within(self, size: Size, least: int, most: int) -> Size:
         """Return the size of this shape whose area lies between, sides rounded to the multiple."""
         scale = math.sqrt(min(max(size.pixels, least), most) / size.pixels)
@@ -122,6 +134,18 @@ class TaskInputs(Frozen):
     task: Task
     required: tuple[InputRole, ...] = ()
     optional: tuple[InputRole, ...] = ()
+
+
+class Company(Frozen):
+    """What takes part in a picture besides the model that draws it."""
+
+    upscaler: ModelRef | None = None
+    adapters: tuple[AdapterRef, ...] = ()
+    controls: tuple[Control, ...] = ()
+    references: tuple[Reference, ...] = ()
+
+
+_ALONE = Company()
 
 
 class Capability(Frozen):
@@ -145,6 +169,24 @@ class Capability(Frozen):
     """The kinds of adapters it takes."""
     adapts: str = ""
     """For adapters: the family whose models it changes."""
+    controls: tuple[ControlKind, ...] = ()
+    """The structure it follows, with ControlNets; for a ControlNet: what it was taught."""
+    controlled: tuple[Task, ...] = ()
+    """The tasks in which it follows controls."""
+    follows: bool = False
+    """Whether it follows one control by itself, and draws nothing without."""
+    steers: str = ""
+    """For ControlNets: the family whose models it steers."""
+    prepares: tuple[ControlKind, ...] = ()
+    """The maps it makes of pictures, for ControlNets to follow."""
+    references: tuple[Purpose, ...] = ()
+    """What it takes from reference pictures."""
+    sees: bool = False
+    """Whether it sees references by itself, without an adapter."""
+    refers: str = ""
+    """For adapters that see references: the family whose models take them."""
+    layout: tuple[Task, ...] = ()
+    """The tasks in which parts of a picture may have prompts of their own."""
     trainable: bool = False
     judges: bool = False
     """Whether it draws nothing and says of finished pictures how unsafe they look."""
@@ -154,22 +196,22 @@ class Capability(Frozen):
     def uses(self) -> tuple[str, ...]:
         """What the model is for, in words: its tasks, and whether it judges."""
         judging = ("safety check",) if self.judges else ()
-        adapting = (f"adapter for {self.adapts}",) if self.adapts else ()
-        return (*(entry.task.value for entry in self.tasks), *judging, *adapting)
+        parts = (("adapter", self.adapts), ("control", self.steers), ("references", self.refers))
+        besides = tuple(f"{what} for {whose}" for what, whose in parts if whose)
+        return (*(entry.task.value for entry in self.tasks), *judging, *besides)
 
     def resolve(
         self,
         draft: Draft,
         model: ModelRef,
         seed: int,
-        upscaler: ModelRef | None = None,
-        adapters: tuple[AdapterRef, ...] = (),
+        company: Company = _ALONE,
     ) -> Recipe:
         """Complete a Draft into the Recipe that this model draws.
 
-        `seed` is used where the draft leaves the seed open; `upscaler` where the finished
-        size is above the native one; `adapters` are those the draft names. Raises InvalidRequest
-        (or a kind of it) naming what the model cannot do.
+        `seed` is used where the draft leaves the seed open. Of `company`, the upscaler is used
+        where the finished size is above the native one; the rest is what the draft names. Raises
+        InvalidRequest (or a kind of it) naming what the model cannot do.
         """
         inputs = self._inputs_of(draft)
         self._check_words(draft)
@@ -191,7 +233,7 @@ class Capability(Frozen):
         return Recipe(
             task=draft.task,
             model=model,
-            adapters=self._checked(adapters, model),
+            adapters=self._checked(company.adapters, model),
             prompt=draft.prompt.strip(),
             negative_prompt=draft.negative_prompt.strip(),
             seed=seed if draft.seed is None else draft.seed,
@@ -203,9 +245,12 @@ class Capability(Frozen):
             sampler=_one_of("sampler", draft.sampler, self.samplers, model),
             schedule=_one_of("schedule", draft.schedule, self.schedules, model),
             inputs=inputs,
+            controls=self._controls_of(draft, company.controls, model),
+            references=self._references_of(draft, company.references, model),
+            layout=self._layout_of(draft, model),
             transparent=transparent,
             format=file_format,
-            upscaler=upscaler if larger else None,
+            upscaler=company.upscaler if larger else None,
             extras=self._extras_of(draft, model),
         )
 
@@ -219,6 +264,47 @@ class Capability(Frozen):
         if len({one.sha256 for one in adapters}) < len(adapters):
             raise InvalidOption("An adapter is given twice. Give it once, with one weight.")
         return adapters
+
+    def _controls_of(
+        self, draft: Draft, controls: tuple[Control, ...], model: ModelRef
+    ) -> tuple[Control, ...]:
+        if self.follows and len(controls) != 1:
+            kinds = " or ".join(self.controls)
+            raise InvalidOption(
+                f"{model.name} draws along a picture of one kind: give one control, {kinds}."
+            )
+        if controls and not self.controlled:
+            raise InvalidOption(f"{model.name} follows no controls. Leave them out.")
+        if controls and draft.task not in self.controlled:
+            can = ", ".join(task.value for task in self.controlled)
+            raise InvalidOption(f"{model.name} follows controls in {can}, not in {draft.task}.")
+        for one in controls:
+            if one.kind not in self.controls:
+                can = ", ".join(self.controls)
+                raise InvalidOption(f"{model.name} does not follow {one.kind}; it follows: {can}.")
+        return controls
+
+    def _references_of(
+        self, draft: Draft, references: tuple[Reference, ...], model: ModelRef
+    ) -> tuple[Reference, ...]:
+        if references and not (self.references and draft.task.takes_words):
+            raise InvalidOption(f"{model.name} takes no reference pictures. Leave them out.")
+        for one in references:
+            if one.purpose not in self.references:
+                can = ", ".join(self.references)
+                raise InvalidOption(f"{model.name} takes {can} from a reference, no {one.purpose}.")
+        return references
+
+    def _layout_of(self, draft: Draft, model: ModelRef) -> tuple[Region, ...]:
+        if draft.layout and draft.task not in self.layout:
+            can = f" (but in {', '.join(self.layout)})" if self.layout else ""
+            raise InvalidOption(
+                f"{model.name} takes one prompt for the whole picture in {draft.task}{can}. Leave "
+                "the layout out."
+            )
+        for one in draft.layout:
+            check_words("prompt of a region", one.prompt)
+        return draft.layout
 
     def _inputs_of(self, draft: Draft) -> tuple[RecipeInput, ...]:
         entry = next((entry for entry in self.tasks if entry.task is draft.task), None)

@@ -4,17 +4,20 @@ import re
 from enum import StrEnum
 from typing import Annotated, Self, TypeAlias
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import AfterValidator, Field
 
+from limner.domain import naming
 from limner.domain.canonical import Frozen, digest
+from limner.domain.composition import Control, ControlDraft, Reference, ReferenceDraft, Region
 from limner.domain.errors import InvalidSize
 
+Sha256 = naming.Sha256
+ModelRef = naming.ModelRef
 Extra: TypeAlias = bool | int | float | str
 
 MAX_SEED = 2**53 - 1
 """The largest seed: the largest integer that every JSON reader keeps exactly."""
 
-Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
 
 
@@ -103,13 +106,6 @@ class Size(Frozen):
         )
 
 
-class ModelRef(Frozen):
-    """A model by name and by the digest of its weights (see `ModelCard.weights_digest`)."""
-
-    name: str
-    sha256: Sha256
-
-
 class AdapterRef(Frozen):
     """An adapter (LoRA and kin) by name and weights digest, with its weight."""
 
@@ -171,6 +167,9 @@ class Draft(Frozen):
     sampler: str | None = None
     schedule: str | None = None
     inputs: tuple[RecipeInput, ...] = ()
+    controls: tuple[ControlDraft, ...] = ()
+    references: tuple[ReferenceDraft, ...] = ()
+    layout: tuple[Region, ...] = ()
     transparent: bool | None = None
     format: FileFormat | None = None
     upscaler: str | None = None
@@ -178,7 +177,7 @@ class Draft(Frozen):
     extras: Extras = ()
 
 
-_LATER = ("label", "watermark", "offset")
+_LATER = ("label", "watermark", "offset", "controls", "references", "layout")
 
 
 class Recipe(Frozen):
@@ -206,6 +205,9 @@ class Recipe(Frozen):
     sampler: str | None = None
     schedule: str | None = None
     inputs: tuple[RecipeInput, ...] = ()
+    controls: tuple[Control, ...] = ()
+    references: tuple[Reference, ...] = ()
+    layout: tuple[Region, ...] = ()
     transparent: bool = True
     format: FileFormat = FileFormat.PNG
     upscaler: ModelRef | None = None
@@ -230,3 +232,23 @@ class Recipe(Frozen):
     def input(self, role: InputRole) -> RecipeInput | None:
         """Return the input with this role, or None."""
         return next((item for item in self.inputs if item.role is role), None)
+
+    @property
+    def pictures(self) -> tuple[tuple[Sha256, str], ...]:
+        """Every picture it is drawn from, by id, and what it is for: `init`, `control`, …."""
+        masks = (one.mask for one in self.layout if one.mask)
+        return (
+            *((one.asset, one.role.value) for one in self.inputs),
+            *((one.asset, "control") for one in self.controls),
+            *((one.asset, "reference") for one in self.references),
+            *((mask, "region") for mask in masks),
+        )
+
+    @property
+    def models(self) -> tuple[ModelRef, ...]:
+        """Every model whose weights decide pixels, that which draws first; each once."""
+        steering = (ref for one in self.controls for ref in (one.model, one.preparer))
+        seeing = (one.model for one in self.references)
+        adapters = (one.ref for one in self.adapters)
+        every = (self.model, *adapters, *steering, *seeing, self.upscaler)
+        return tuple(dict.fromkeys(ref for ref in every if ref is not None))

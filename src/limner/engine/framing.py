@@ -61,15 +61,33 @@ def laid_out(order: Order) -> Order:
 def inward(order: Order) -> Order:
     """Return the order with its input pictures at the model's native size."""
     recipe = order.recipe
-    if recipe.task in _WHOLE:
-        init = raster.fit(order.inputs[InputRole.INIT], recipe.native_size)
-        return replace(order, inputs={InputRole.INIT: init})
     if recipe.task is Task.INPAINT:
-        box = _box_of(order.inputs[InputRole.MASK])
-        cut = {role: _cut(picture, box) for role, picture in order.inputs.items()}
-        sized = {role: raster.resize(one, recipe.native_size) for role, one in cut.items()}
-        return replace(order, inputs=sized)
-    return order
+        return _cut_out(order, _box_of(order.inputs[InputRole.MASK]))
+    native = recipe.native_size
+    laid = replace(
+        order,
+        controls=tuple(raster.cover(one, native) for one in order.controls),
+        regions=tuple(one if one is None else raster.resize(one, native) for one in order.regions),
+    )
+    if recipe.task in _WHOLE:
+        init = raster.fit(order.inputs[InputRole.INIT], native)
+        return replace(laid, inputs={InputRole.INIT: init})
+    return laid
+
+
+def _cut_out(order: Order, box: Box) -> Order:
+    """Return the order for the square part of its picture that is drawn in."""
+    whole = raster.size_of(order.inputs[InputRole.INIT])
+    native = order.recipe.native_size
+
+    def part(picture: Pixels) -> Pixels:
+        return raster.resize(_cut(picture, box), native)
+
+    return replace(
+        order,
+        inputs={role: part(picture) for role, picture in order.inputs.items()},
+        controls=tuple(part(raster.cover(one, whole)) for one in order.controls),
+    )
 
 
 def outward(order: Order, drawn: Pixels, enlarge: Enlarge) -> Pixels:

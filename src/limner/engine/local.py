@@ -54,7 +54,7 @@ class LocalEngine:
             own = Watch(watch.tell, watch.token, watch.first + start)
             model = self._model(batch[0].recipe.model, own)
             with _enough_memory():
-                ready = [self._with_adapters(framing.inward(order)) for order in batch]
+                ready = [self._with_parts(framing.inward(order)) for order in batch]
                 drawn = model.perform(ready, own)
             environment = self._environment(model)
             share = (time.perf_counter() - began) / len(batch)
@@ -85,12 +85,11 @@ class LocalEngine:
         """Let every model go."""
         self._residency.close()
 
-    def _with_adapters(self, order: Order) -> Order:
-        files = {
-            one.sha256: next(iter(self._locate(one.ref).files.values()))
-            for one in order.recipe.adapters
-        }
-        return replace(order, adapters=files)
+    def _with_parts(self, order: Order) -> Order:
+        recipe = order.recipe
+        apart = (recipe.model, recipe.upscaler)
+        parts = {ref.sha256: self._locate(ref).files for ref in recipe.models if ref not in apart}
+        return replace(order, parts=parts)
 
     def _model(self, ref: ModelRef, watch: Watch) -> LoadedModel:
         model = self._held(ref, watch)
@@ -174,4 +173,7 @@ def _shape(recipe: Recipe) -> tuple[object, ...]:
         recipe.steps,
         recipe.sampler,
         recipe.schedule,
+        recipe.controls,
+        recipe.references,
+        recipe.layout,
     )

@@ -34,14 +34,23 @@ class Placement:
 
 @dataclass(frozen=True)
 class Order:
-    """One Recipe with its input pictures and the files of its adapters, ready to be performed.
+    """One Recipe with its pictures and the models that take part in it, ready to be performed.
 
-    `adapters` maps their weights digests, as the Recipe gives them, to files.
+    `controls`, `references` and `regions` (the masks of a layout, None for a box) are in the
+    order of the Recipe's. `parts` holds the files of its adapters, ControlNets and kin (file
+    name → path) by their weights digests.
     """
 
     recipe: Recipe
     inputs: Mapping[InputRole, Pixels] = field(default_factory=dict)
-    adapters: Mapping[str, Path] = field(default_factory=dict)
+    controls: tuple[Pixels, ...] = ()
+    references: tuple[Pixels, ...] = ()
+    regions: tuple[Pixels | None, ...] = ()
+    parts: Mapping[str, Mapping[str, Path]] = field(default_factory=dict)
+
+    def file_of(self, part: str) -> Path:
+        """Return the file of a part that is one file, by its weights digest."""
+        return next(iter(self.parts[part].values()))
 
 
 @dataclass(frozen=True)

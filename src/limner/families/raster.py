@@ -69,6 +69,14 @@ def fit(pixels: Pixels, size: Size) -> Pixels:
     return canvas
 
 
+def cover(pixels: Pixels, size: Size) -> Pixels:
+    """Return the middle of a picture, scaled so that it covers all of `size`."""
+    whole = size_of(pixels)
+    inner = size.fitted(whole)
+    top, left = (whole.height - inner.height) // 2, (whole.width - inner.width) // 2
+    return resize(pixels[top : top + inner.height, left : left + inner.width], size)
+
+
 def bleed(pixels: Pixels) -> Pixels:
     """Return the picture with the colours of its visible pixels continued under transparency.
 

@@ -97,8 +97,8 @@ def order(*worn: tuple[Path, float]) -> Order:
         for number, (path, weight) in enumerate(worn)
     )
     plain = order_of(Task.TEXT_TO_IMAGE, adapters=refs)
-    files = {ref.sha256: path for ref, (path, _) in zip(refs, worn, strict=True)}
-    return Order(plain.recipe, plain.inputs, files)
+    parts = {ref.sha256: {path.name: path} for ref, (path, _) in zip(refs, worn, strict=True)}
+    return Order(plain.recipe, plain.inputs, parts=parts)
 
 
 def draw(model: DiffusionModel, *worn: tuple[Path, float]) -> Pixels:

@@ -130,8 +130,8 @@ class DiffusionModel:
         for pipeline in self._pipelines.values():
             pipeline.encode_prompt.forget()
         if wanted:
-            files = order.adapters
-            put_on(self._first, [Worn(files[one.sha256], one.name, one.weight) for one in wanted])
+            worn = [Worn(order.file_of(one.sha256), one.name, one.weight) for one in wanted]
+            put_on(self._first, worn)
             self._worn = wanted
 
     def _words(self, recipe: Recipe, pipeline: Any, watch: Watch) -> dict[str, Any]:
