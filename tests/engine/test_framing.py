@@ -250,7 +250,7 @@ def test_other_tasks_get_their_pictures_as_they_are() -> None:
     picture, mask = noise(30, 20), marked(30, 20, (0, 0, 5, 5))
     asked = recipe(task=Task.ERASE, size=size(30, 20), native_size=size(30, 20))
     order = Order(asked, {InputRole.INIT: picture, InputRole.MASK: mask})
-    assert framing.inward(order) is order
+    assert framing.inward(order).inputs is order.inputs
     assert np.array_equal(framing.outward(order, picture, untouched), picture)
 
 
