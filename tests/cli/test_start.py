@@ -40,6 +40,8 @@ COMMANDS = [
     ("keys", "show"),
     ("models", "list"),
     ("models", "show"),
+    ("models", "add"),
+    ("models", "forget"),
     ("models", "pull"),
     ("models", "verify"),
     ("models", "remove"),

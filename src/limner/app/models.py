@@ -1,11 +1,13 @@
-"""The use cases on models: choose, list, pull, verify, remove."""
+"""The use cases on models: choose, list, add, forget, pull, verify, remove."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from limner.catalog.catalog import Catalog
+from limner.catalog.collection import Found
 from limner.domain.card import Installed, ModelCard
-from limner.domain.errors import InvalidOption, ModelUnavailable
+from limner.domain.errors import InvalidOption, ModelNotFound, ModelUnavailable
 from limner.domain.event import CancelToken, Happening
 from limner.domain.recipe import AdapterRef, ModelRef, Task
 from limner.families.family import Family
@@ -63,8 +65,29 @@ class Models:
         return card
 
     def own(self) -> tuple[ModelCard, ...]:
-        """The cards of the models that people have told Limner of."""
+        """The cards of the models that people have told Limner of, from headers alone.
+
+        Only what `named` returns has true digests.
+        """
         return self.catalog.own()
+
+    def found(self) -> tuple[Found, ...]:
+        """Return what lies in the user's places, usable or not."""
+        return self.catalog.collection.all()
+
+    def add(self, path: Path) -> tuple[Found, ...]:
+        """Tell Limner of a file, a folder or a list of folders; return what lies there.
+
+        Raises ModelNotFound where that is nothing, WeightsRejected for a file that is refused.
+        """
+        return self.catalog.collection.add(path)
+
+    def forget(self, path: Path) -> None:
+        """Know a place no longer; its files stay. Raises ModelNotFound for one that is not kept."""
+        if not self.catalog.collection.forget(path):
+            places = "".join(f"\n  - {one}" for one in self.catalog.places.paths())
+            known = f" These are known:{places}" if places else " None is known."
+            raise ModelNotFound(f"{path} is not among the places of your models.{known}")
 
     def adapter(self, text: str, model: ModelCard) -> AdapterRef:
         """Return the adapter for a model that `FILE[:WEIGHT]` or `NAME[:WEIGHT]` names.
@@ -93,7 +116,7 @@ class Models:
 
         Raises ModelNotFound, or ModelUnavailable where the weights are not the same.
         """
-        card = self._chosen.get(ref.sha256) or self.catalog.find(ref.name)
+        card = self._chosen.get(ref.sha256) or self.catalog.find(ref.name, ref.sha256)
         if card.weights_digest != ref.sha256:
             raise ModelUnavailable(
                 f"This Recipe was made with other weights of {ref.name} ({ref.sha256[:12]}…) than "

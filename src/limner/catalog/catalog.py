@@ -7,6 +7,7 @@ from pathlib import Path
 
 from limner.catalog.checkpoint import recognise
 from limner.catalog.client import ArchiveSource, archive_name
+from limner.catalog.collection import Collection
 from limner.catalog.disk import inside, locked, storage_errors
 from limner.catalog.part import part_path
 from limner.catalog.places import Places
@@ -23,6 +24,7 @@ from limner.catalog.shelf import (
 )
 from limner.domain.card import Installed, ModelCard, NpmSource, WeightFile, WheelSource
 from limner.domain.errors import (
+    InvalidOption,
     InvalidRequest,
     LibraryBusy,
     LimnerError,
@@ -31,7 +33,6 @@ from limner.domain.errors import (
     WeightsRejected,
 )
 from limner.domain.event import CancelToken, Happening, Notice
-from limner.families.checkpoint import own_name
 from limner.families.family import Family, Watch
 
 _DOWNLOADS = ".downloads"
@@ -55,50 +56,85 @@ class Catalog:
         self.families = families
         self._shelf = Shelf(home_models)
         self.places = Places(home_models / "places.json")
+        self.collection = Collection(home_models / "found.json", self.places, families)
         self._ways = Ways(home_models / _DOWNLOADS, hub, offline)
 
     def cards(self) -> tuple[ModelCard, ...]:
         """Return the cards of all models known by name."""
         return tuple(card for family in self.families.values() for card in family.cards())
 
+    def names(self) -> tuple[str, ...]:
+        """Return the names that `find` knows, as quickly as can be: nothing is looked through."""
+        return (*(card.name for card in self.cards()), *self.collection.names())
+
     def own(self) -> tuple[ModelCard, ...]:
-        """Return the cards of the user's own models; what cannot be read any more is left out."""
+        """Return cards of the user's own models, from headers alone: `find` knows their digests.
+
+        What cannot be read any more is left out.
+        """
         cards = []
-        for place in self.places.paths():
-            with suppress(LimnerError):
-                if place.exists():
-                    cards.append(self._find_at(place))
+        for found in self.collection.all():
+            if found.usable:
+                with suppress(LimnerError):
+                    cards.append(self.collection.card(found))
         return tuple(cards)
 
-    def find(self, name: str) -> ModelCard:
+    def find(self, name: str, weights: str | None = None) -> ModelCard:
         """Return the card of a model by its name, or by the path of its file or folder.
 
         One that was used by its path is known by its name from then on. A checkpoint at a path
-        is verified at once. Raises ModelNotFound, and WeightsRejected for pickles and for bytes
-        that are not those of the card.
+        is verified at once. Among several of one name, the one with the digest `weights` is
+        taken. Raises ModelNotFound, InvalidOption for a name that several have, and
+        WeightsRejected for pickles and for bytes that are not those of the card.
         """
         cards = {card.name: card for card in self.cards()}
         if name in cards:
             return cards[name]
         path = _existing(name)
         if path is not None:
-            card = self._find_at(path)
-            if all(one.weights_digest != card.weights_digest for one in cards.values()):
-                self.places.note(path)
-            return card
+            try:
+                return self._use_at(path, tuple(cards.values()))
+            except ModelNotFound:
+                # A folder of pictures may be called as a model that lies elsewhere.
+                if not self.collection.named(name):
+                    raise
         if "/" in name or "\\" in name:
             raise ModelNotFound(
                 f"There is no file or folder {name[:200]}. Give the path of a checkpoint, or a "
                 "name that `limner models list` shows."
             )
-        for place in self.places.paths():
-            if own_name(place) == name and place.exists():
-                return self._find_at(place)
-        lowered = {known.lower(): known for known in cards}
+        return self._find_own(name, weights)
+
+    def _use_at(self, path: Path, cards: Sequence[ModelCard]) -> ModelCard:
+        card = self._find_at(path)
+        known = any(one.weights_digest == card.weights_digest for one in cards)
+        if not known and not self.collection.holds(path):
+            self.places.note(path)
+        return card
+
+    def _find_own(self, name: str, weights: str | None) -> ModelCard:
+        found = self.collection.named(name)
+        if len(found) == 1:
+            return self._find_at(found[0].path)
+        if not found:
+            raise self._unknown(name)
+        for one in found if weights else ():
+            card = self._find_at(one.path)
+            if card.weights_digest == weights:
+                return card
+        paths = "".join(f"\n  - {one.path}" for one in found)
+        raise InvalidOption(
+            f"{len(found)} models are called {name[:100]}. Give the path of the one you mean:"
+            f"{paths}"
+        )
+
+    def _unknown(self, name: str) -> ModelNotFound:
+        lowered = {known.lower(): known for known in self.names()}
         close = difflib.get_close_matches(name.lower()[:100], lowered, n=3)
         hint = f" Did you mean {' or '.join(lowered[one] for one in close)}?" if close else ""
-        raise ModelNotFound(
-            f"No model is called “{name[:100]}”.{hint} `limner models list` shows them all."
+        return ModelNotFound(
+            f"No model is called “{name[:100]}”.{hint} `limner models list` shows them all; "
+            "`limner models add PATH` tells Limner of yours."
         )
 
     def installed(self, card: ModelCard) -> bool:

@@ -29,19 +29,21 @@ class Places:
 
     def add(self, path: Path) -> None:
         """Keep a path; one that is kept already comes first again. Raises StorageFailed."""
-        whole = _whole(path)
+        whole = whole_path(path)
         others = [one for one in self.paths() if one != whole]
         self._write([whole, *others][:_MOST])
 
     def note(self, path: Path) -> None:
         """Keep a path where the disk lets us: a model that was only used needs no more."""
-        if self.paths()[:1] != (_whole(path),):
+        if self.paths()[:1] != (whole_path(path),):
             with suppress(OSError):
-                self._put([_whole(path), *(one for one in self.paths() if one != _whole(path))])
+                self._put(
+                    [whole_path(path), *(one for one in self.paths() if one != whole_path(path))]
+                )
 
     def forget(self, path: Path) -> bool:
         """Keep a path no longer; return whether it was kept. Raises StorageFailed."""
-        whole, before = _whole(path), self.paths()
+        whole, before = whole_path(path), self.paths()
         left = [one for one in before if one != whole]
         if len(left) < len(before):
             self._write(left)
@@ -57,5 +59,6 @@ class Places:
         write_whole(self.kept, text.encode())
 
 
-def _whole(path: Path) -> Path:
-    return Path(os.path.abspath(path.expanduser()))  # noqa: PTH100 - links stay links
+def whole_path(path: Path) -> Path:
+    """Return the whole path; a link stays a link."""
+    return Path(os.path.abspath(path.expanduser()))  # noqa: PTH100 - Path.resolve would follow links

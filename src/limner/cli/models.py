@@ -1,20 +1,23 @@
 """The commands on models: which there are, what they may be used for, fetching them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from limner.cli.command import Options, Scripted, command
-from limner.cli.output import output_of
+from limner.cli.output import Output, output_of
 from limner.cli.screen import Screen
 from limner.cli.stopping import stopping
 from limner.cli.work import complete_model
 from limner.domain.errors import Cancelled, ModelUnavailable, WeightsRejected
 
 if TYPE_CHECKING:
+    from limner.app.models import Models
     from limner.catalog.catalog import Catalog
+    from limner.catalog.collection import Found
     from limner.catalog.shelf import Verdict
     from limner.domain.capability import Capability
     from limner.domain.card import ModelCard
@@ -59,34 +62,90 @@ class Verify(Scripted):
     ] = None
 
 
-def _catalog(asked: Options) -> "Catalog":
+@dataclass(frozen=True, kw_only=True)
+class Placed(Scripted):
+    """Options of `models forget`."""
+
+    paths: Annotated[
+        list[Path],
+        typer.Argument(metavar="PATH...", help="Files, folders or lists of folders."),
+    ]
+
+
+def _models(asked: Options) -> "Models":
     from limner.app import wiring
     from limner.app.settings import read_settings
 
-    return wiring.open_models(read_settings(asked.home)).catalog
+    return wiring.open_models(read_settings(asked.home))
+
+
+def _catalog(asked: Options) -> "Catalog":
+    return _models(asked).catalog
 
 
 def list_models(asked: Scripted) -> None:
     """List every model: what it does, whether it is here, what it may be used for."""
     output = output_of(asked)
-    catalog = _catalog(asked)
-    entries = [_entry(catalog, card) for card in catalog.cards()]
+    models = _models(asked)
+    catalog = models.catalog
+    cards = catalog.cards()
+    entries = [_entry(catalog, card) for card in cards]
+    own = [found for found in models.found() if found.usable]
     if asked.json:
-        for entry in entries:
+        for entry in (*entries, *map(_own_entry, own)):
             output.record(entry)
         return
     rows = [
         (
             str(entry["name"]) + (" (demo)" if entry["status"] == "demo" else ""),
             str(entry["state"]),
-            f"{card.bytes / 1e6:.1f} MB",
+            _size(card.bytes),
             card.licence.spdx,
             "yes" if card.licence.commercial else "no",
             ", ".join(card.capability.uses),
         )
-        for entry, card in zip(entries, catalog.cards(), strict=True)
+        for entry, card in zip(entries, cards, strict=True)
+    ]
+    rows += [
+        (
+            found.name,
+            "yours",
+            _size(found.bytes),
+            found.licence,
+            "yes" if found.commercial else "no",
+            f"{found.kind}: {_family(found)}",
+        )
+        for found in own
     ]
     output.table(("name", "state", "size", "licence", "commercial use", "does"), rows)
+
+
+def add(asked: Placed) -> None:
+    """Tell Limner of models of yours: a file, a folder, another program's, its list of folders.
+
+    Nothing is copied. What is added to a folder later is found by itself.
+    """
+    output = output_of(asked)
+    models = _models(asked)
+    for path in asked.paths:
+        found = models.add(path)
+        if asked.json:
+            for one in found:
+                output.record(_own_entry(one))
+        else:
+            _tell_found(found, output)
+
+
+def forget(asked: Placed) -> None:
+    """Know models of yours no longer; their files stay as they are."""
+    output = output_of(asked)
+    models = _models(asked)
+    for path in asked.paths:
+        models.forget(path)
+        if asked.json:
+            output.record({"path": str(path), "state": "forgotten"})
+        else:
+            output.line(f"{path} is forgotten; nothing in it was touched.")
 
 
 def show(asked: Named) -> None:
@@ -165,10 +224,18 @@ def remove(asked: Named) -> None:
 def add_to(app: typer.Typer) -> None:
     """Add these commands to the program."""
     group = typer.Typer(
-        help="What can draw: list, show, pull, verify, remove.", no_args_is_help=True
+        help="What can draw: list, show, add, forget, pull, verify, remove.",
+        no_args_is_help=True,
     )
     command(group, Scripted, "limner models list", name="list")(list_models)
     command(group, Named, "limner models show vellum")(show)
+    command(
+        group,
+        Placed,
+        "limner models add ~/ComfyUI",
+        "limner models add FLUX.1-Krea-dev style.safetensors",
+    )(add)
+    command(group, Placed, "limner models forget ~/ComfyUI")(forget)
     command(group, Pull, "limner models pull migan")(pull)
     command(group, Verify, "limner models verify", "limner models verify vellum")(verify)
     command(group, Named, "limner models remove migan")(remove)
@@ -188,6 +255,42 @@ def _entry(catalog: "Catalog", card: "ModelCard") -> dict[str, object]:
         "commercial": card.licence.commercial,
         "weights_digest": card.weights_digest,
     }
+
+
+def _own_entry(found: "Found") -> dict[str, object]:
+    return {
+        "name": found.name,
+        "path": str(found.path),
+        "kind": found.kind,
+        "family": found.family,
+        "variant": found.variant,
+        "state": "yours" if found.usable else "not usable",
+        "bytes": found.bytes,
+        "licence": found.licence,
+        "commercial": found.commercial,
+        "reason": found.reason,
+    }
+
+
+def _tell_found(found: "Sequence[Found]", output: Output) -> None:
+    """Print what lies in a place: what can be used first, then why the rest cannot."""
+    usable = [one for one in found if one.usable]
+    others = [one for one in found if not one.usable]
+    for title, group in (("name", usable), ("not usable by itself", others)):
+        if group:
+            rows = [
+                (one.name, str(one.kind), _family(one), _size(one.bytes), one.reason)
+                for one in group
+            ]
+            output.table((title, "kind", "family", "size", "what it is"), rows)
+
+
+def _family(found: "Found") -> str:
+    return " ".join(one for one in (found.family, found.variant) if one) or "–"
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"
 
 
 def _facts(catalog: "Catalog", card: "ModelCard") -> Iterator[tuple[str, str]]:

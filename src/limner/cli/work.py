@@ -28,7 +28,7 @@ def complete_model(incomplete: str) -> list[str]:
     from limner.app.settings import read_settings
     from limner.app.wiring import open_models
 
-    names = [card.name for card in open_models(read_settings()).catalog.cards()]
+    names = open_models(read_settings()).catalog.names()
     return [name for name in names if name.startswith(incomplete)]
 
 

@@ -43,9 +43,16 @@ def local_file(path: Path, sha256: Callable[[Path], str]) -> WeightFile:
 
 
 def own_name(path: Path) -> str:
-    """Return what a model at a path is called: the file's or folder's name as plain letters."""
-    name = path.absolute().name
+    """Return what a model at a path is called: the file's or folder's name as plain letters.
+
+    A snapshot in a hub cache is called as its repository.
+    """
+    whole = path.absolute()
+    name = whole.name
     stem = name if path.is_dir() else Path(name).stem
+    repository = whole.parent.parent.name
+    if whole.parent.name == "snapshots" and repository.startswith("models--"):
+        stem = repository.split("--", 2)[-1]
     plain = unicodedata.normalize("NFKD", stem).encode("ascii", "ignore").decode()
     return re.sub(r"[^A-Za-z0-9._+-]+", "-", plain).strip("-.") or "model"
 

@@ -30,7 +30,8 @@ from limner.families.diffusion.programs import LISTED, folders_of, roots_of
 MOST = 200_000
 """Files and folders that one scan looks at."""
 
-_WEIGHTS = frozenset({".safetensors", ".sft", ".gguf", *PICKLED})
+WEIGHTS = frozenset({".safetensors", ".sft", ".gguf", *PICKLED})
+"""Endings of the files that a scan looks into."""
 
 _SKIPPED = frozenset({"__pycache__", "node_modules", "site-packages", "venv"})
 """Folders, besides hidden ones, that hold programs and no models."""
@@ -91,7 +92,7 @@ class _Walk:
 
     def under(self, root: Path) -> Iterator[Entry]:
         """Yield what is in a folder and below, the files of a folder before its folders."""
-        if root.suffix.lower() in _WEIGHTS and _is_file(root):
+        if root.suffix.lower() in WEIGHTS and _is_file(root):
             yield from self._loose(root.parent, [root.name])
             return
         waiting = [root]
@@ -148,7 +149,7 @@ class _Walk:
         groups: dict[tuple[str, ...], list[Path]] = {}
         for name in files:
             path, shard = folder / name, _SHARD.fullmatch(name)
-            if path.suffix.lower() not in _WEIGHTS or _is_ncnn(name, files):
+            if path.suffix.lower() not in WEIGHTS or _is_ncnn(name, files):
                 continue
             if shard and any(f"{shard['stem']}.".startswith(f"{stem}.") for stem in stems):
                 continue

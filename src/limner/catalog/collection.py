@@ -1,0 +1,320 @@
+"""What lies in the user's places: found once, kept, and found anew when a folder has changed."""
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
+from itertools import chain, islice
+from pathlib import Path
+
+from limner.catalog.checkpoint import recognise
+from limner.catalog.disk import write_whole
+from limner.catalog.places import Places, whole_path
+from limner.domain.card import ModelCard
+from limner.domain.errors import InvalidRequest, LimnerError, ModelNotFound, WeightsRejected
+from limner.families.checkpoint import own_name
+from limner.families.diffusion.finding import Kind
+from limner.families.diffusion.programs import folders_of, roots_of
+from limner.families.diffusion.trees import WEIGHTS, Entry, scan
+from limner.families.family import Family
+
+_MOST_FOLDERS = 20_000
+"""Folders of one place whose changes are watched."""
+
+_LISTS = (".yaml", ".yml")
+
+_PARTS = frozenset(
+    {Kind.AUTOENCODER, Kind.PREVIEW, Kind.TEXT_ENCODER, Kind.IMAGE_ENCODER, Kind.EMBEDDING}
+)
+
+_UNREAD = "0" * 64
+"""The sha256 of every file while only headers are read."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A file or folder in one of the user's places, and what it is.
+
+    `usable` says whether `--model` or `--adapter` takes its name; `reason` says what it is, or
+    why it is not usable. `bytes` is what it takes on the disk.
+    """
+
+    name: str
+    path: Path
+    kind: str
+    family: str
+    variant: str
+    bytes: int
+    licence: str
+    commercial: bool
+    usable: bool
+    reason: str
+
+
+class Collection:
+    """Everything in the user's places. What was found is kept, with when each folder changed."""
+
+    def __init__(self, kept: Path, places: Places, families: Mapping[str, Family]) -> None:
+        self.places = places
+        self._kept = kept
+        self._families = families
+
+    def add(self, path: Path) -> tuple[Found, ...]:
+        """Keep a place and return what is in it.
+
+        Raises ModelNotFound where there is nothing that could be a model, WeightsRejected for a
+        single file that is refused, InvalidRequest for a list of folders that cannot be read, and
+        StorageFailed.
+        """
+        place = whole_path(path)
+        if not _is_here(place):
+            raise ModelNotFound(f"There is no file or folder {path}. Check the path.")
+        found = self._look_through(place)
+        if not found:
+            raise ModelNotFound(
+                f"{path} holds no model, part or adapter that Limner knows of. Give the file or "
+                "folder of a model, or the folder of ComfyUI, A1111, Forge or InvokeAI."
+            )
+        if place.is_file() and [one.kind for one in found] == [Kind.REFUSED]:
+            raise WeightsRejected(found[0].reason)
+        self.places.add(place)
+        self._keep({str(place): _Kept(found, _stamps(place, found))})
+        return found
+
+    def forget(self, path: Path) -> bool:
+        """Keep a place no longer; return whether it was kept. Raises StorageFailed."""
+        if not self.places.forget(path):
+            return False
+        self._keep({})
+        return True
+
+    def all(self) -> tuple[Found, ...]:
+        """Return everything in the places, those that changed looked through again."""
+        kept = self._read()
+        anew: dict[str, _Kept] = {}
+        for place in self.places.paths():
+            before = kept.get(str(place))
+            if not _is_here(place) or (before is not None and not before.is_stale()):
+                continue
+            with suppress(LimnerError):  # a list of folders that cannot be read any more
+                found = self._look_through(place)
+                anew[str(place)] = _Kept(found, _stamps(place, found))
+        if anew:
+            self._keep(anew)
+        return self._distinct({**kept, **anew})
+
+    def named(self, name: str) -> tuple[Found, ...]:
+        """Return what is usable under a name; places are looked through again only if nothing is.
+
+        The case of letters counts only where two names differ by nothing else.
+        """
+        found = _called(name, self._distinct(self._read()))
+        return found or _called(name, self.all())
+
+    def names(self) -> tuple[str, ...]:
+        """Return the names of what was usable when the places were last looked through."""
+        return tuple(one.name for one in self._distinct(self._read()) if one.usable)
+
+    def holds(self, path: Path) -> bool:
+        """Whether a path lies in a place that is kept."""
+        looked_for = whole_path(path)
+        return any(looked_for.is_relative_to(place) for place in self.places.paths())
+
+    def card(self, found: Found) -> ModelCard:
+        """Return the card of what was found, from headers alone: its digests are not true."""
+        return recognise(found.path, self._likely(found.kind, found.family), lambda _: _UNREAD)
+
+    def _look_through(self, place: Path) -> tuple[Found, ...]:
+        if place.suffix.lower() in _LISTS and place.is_file():
+            return self._looked(scan(folders_of(place)))
+        card = None
+        with suppress(LimnerError):
+            card = recognise(place, self._families.values(), lambda _: _UNREAD)
+        if card is not None:
+            return (_usable(place, card, _kind_of(card)),)
+        if place.is_file() and place.suffix.lower() not in WEIGHTS:
+            return ()
+        return self._looked(scan([place]))
+
+    def _looked(self, entries: Iterable[Entry]) -> tuple[Found, ...]:
+        found: dict[Path, Found] = {}
+        for entry in entries:
+            one = self._found(entry)
+            found.setdefault(one.path, one)
+        return tuple(found.values())
+
+    def _found(self, entry: Entry) -> Found:
+        kind, family = entry.found.kind, entry.found.family
+        seen = Found(
+            name=own_name(entry.path),
+            path=whole_path(entry.path),
+            kind=kind,
+            family=family,
+            variant=entry.found.variant,
+            bytes=_size(entry.path),
+            licence="NOASSERTION",
+            commercial=False,
+            usable=False,
+            reason=entry.found.reason,
+        )
+        if kind is Kind.REFUSED or kind in _PARTS:
+            return seen
+        reasons = []
+        for path in _ways_in(entry.path):
+            try:
+                card = recognise(path, self._likely(kind, family), lambda _: _UNREAD)
+            except ModelNotFound:
+                continue
+            except LimnerError as error:
+                reasons.append(error.message)
+                continue
+            return _usable(whole_path(path), card, kind)
+        return replace(seen, reason=" ".join(dict.fromkeys((seen.reason, *reasons))))
+
+    def _likely(self, kind: str, family: str) -> Sequence[Family]:
+        """Return the families to ask, the one that will most likely know first."""
+        first = "adapter" if kind == Kind.ADAPTER else family
+        return sorted(self._families.values(), key=lambda one: one.name != first)
+
+    def _distinct(self, kept: Mapping[str, "_Kept"]) -> tuple[Found, ...]:
+        """Return what was found in the places and is still there, each path once."""
+        every = chain.from_iterable(
+            kept[str(place)].found for place in self.places.paths() if str(place) in kept
+        )
+        found = {one.path: one for one in every if _is_here(one.path)}
+        return tuple(sorted(found.values(), key=lambda one: (one.name.lower(), str(one.path))))
+
+    def _keep(self, anew: Mapping[str, "_Kept"]) -> None:
+        """Write what was found, where the disk lets us: it can be found again."""
+        places = {str(place) for place in self.places.paths()}
+        both = {**self._read(), **anew}
+        content = {
+            "limner": version("limner"),
+            "places": {
+                place: {"folders": one.stamps, "found": [_written(entry) for entry in one.found]}
+                for place, one in both.items()
+                if place in places
+            },
+        }
+        with suppress(OSError):
+            self._kept.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(self._kept, json.dumps(content, indent=0).encode())
+
+    def _read(self) -> dict[str, "_Kept"]:
+        """Return what was found before; nothing where another Limner found it."""
+        try:
+            content = json.loads(self._kept.read_bytes())
+            if content["limner"] != version("limner"):
+                return {}
+            return {
+                str(place): _Kept(
+                    tuple(Found(**{**one, "path": Path(one["path"])}) for one in entry["found"]),
+                    {str(folder): int(time) for folder, time in entry["folders"].items()},
+                )
+                for place, entry in content["places"].items()
+            }
+        except (OSError, ValueError, RecursionError, KeyError, TypeError, AttributeError):
+            return {}
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """What was found in a place, and when its folders had changed then (ns)."""
+
+    found: tuple[Found, ...]
+    stamps: Mapping[str, int]
+
+    def is_stale(self) -> bool:
+        return any(_changed(Path(folder)) != time for folder, time in self.stamps.items())
+
+
+def _written(found: Found) -> dict[str, object]:
+    return {**asdict(found), "path": str(found.path)}
+
+
+def _called(name: str, found: Iterable[Found]) -> tuple[Found, ...]:
+    """Return what is usable and has a name, by its card or by its path."""
+    usable = [one for one in found if one.usable]
+    exact = tuple(one for one in usable if name in (one.name, own_name(one.path)))
+    return exact or tuple(one for one in usable if one.name.lower() == name.lower())
+
+
+def _usable(path: Path, card: ModelCard, kind: str) -> Found:
+    """Return what a family knows as a model."""
+    return Found(
+        name=card.name,
+        path=path,
+        kind=kind,
+        family=card.capability.adapts or card.capability.steers or card.family,
+        variant=card.variant if card.capability.tasks else "",
+        bytes=card.bytes,
+        licence=card.licence.spdx,
+        commercial=card.licence.commercial,
+        usable=True,
+        reason=card.summary,
+    )
+
+
+def _kind_of(card: ModelCard) -> Kind:
+    able = card.capability
+    if able.adapts:
+        return Kind.ADAPTER
+    if able.steers:
+        return Kind.CONTROL
+    if able.refers:
+        return Kind.REFERENCE
+    return Kind.PIPELINE if able.tasks and len(card.files) > 1 else Kind.CHECKPOINT
+
+
+def _ways_in(path: Path) -> Iterator[Path]:
+    """Yield what a family may know a model by: its file or folder, or the folder of its config."""
+    yield path
+    if path.is_file() and (path.parent / "config.json").is_file():
+        yield path.parent
+
+
+def _stamps(place: Path, found: Sequence[Found]) -> dict[str, int]:
+    """Return when the folders of a place changed that could hold something new."""
+    folders = {place: None, **dict.fromkeys(one.path.parent for one in found)}
+    roots: tuple[Path, ...] = ()
+    if place.suffix.lower() in _LISTS and place.is_file():
+        with suppress(InvalidRequest):
+            roots = folders_of(place)
+    elif place.is_dir():
+        roots = roots_of(place)
+    for root in islice(chain.from_iterable(map(_folders, roots)), _MOST_FOLDERS):
+        folders[root] = None
+    return {str(folder): time for folder in folders if (time := _changed(folder)) is not None}
+
+
+def _folders(root: Path) -> Iterator[Path]:
+    for folder, inner, _ in os.walk(root):
+        inner[:] = [name for name in inner if not name.startswith(".")]
+        yield Path(folder)
+
+
+def _changed(path: Path) -> int | None:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return None
+
+
+def _is_here(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:
+        return False
+
+
+def _size(path: Path) -> int:
+    """Return the bytes of a file, or of the weights in a folder."""
+    try:
+        if path.is_file():
+            return path.stat().st_size
+        inner = islice(path.rglob("*"), _MOST_FOLDERS)
+        return sum(one.stat().st_size for one in inner if one.is_file())
+    except OSError:
+        return 0

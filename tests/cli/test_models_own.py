@@ -1,0 +1,107 @@
+"""The commands on models of one's own: add, list, name, forget."""
+
+from pathlib import Path
+
+import pytest
+
+from limner.app import wiring
+from tests.families.diffusion.files import save
+from tests.families.diffusion.test_adapters import SD_TO_K, kohya
+from tests.families.diffusion.test_trees import pipeline, touch
+
+from .conftest import Limner
+
+_REAL = wiring.open_models
+
+
+@pytest.fixture
+def limner(limner: Limner, monkeypatch: pytest.MonkeyPatch) -> Limner:
+    """The program with the families that come with it."""
+    monkeypatch.setattr(wiring, "open_models", _REAL)
+    return limner
+
+
+@pytest.fixture
+def webui(folder: Path) -> Path:
+    root = folder / "webui"
+    touch(root / "webui.py")
+    pipeline(root / "models" / "Stable-diffusion" / "paint")
+    lora = kohya(f"lora_unet_{SD_TO_K}", 320, 768)
+    save(root / "models" / "Lora" / "ink.safetensors", lora)
+    touch(root / "models" / "Stable-diffusion" / "old.ckpt", b"\x80\x02}q\x00.")
+    return root
+
+
+def test_add_says_what_there_is_and_why_not(limner: Limner, webui: Path) -> None:
+    ran = limner("models", "add", webui)
+    assert ran.status == 0
+    paint, ink, old = (
+        next(line for line in ran.lines if line.startswith(name))
+        for name in ("paint", "ink", "old")
+    )
+    assert "pipeline" in paint
+    assert "sd1 base" in paint
+    assert "107.1 MB" in paint
+    assert "adapter" in ink
+    assert "run any program" in old
+    assert ran.out.index("ink") < ran.out.index("not usable by itself") < ran.out.index("old")
+
+
+def test_add_as_json(limner: Limner, webui: Path) -> None:
+    records = {one["name"]: one for one in limner("models", "add", webui, "--json").records}
+    assert {name: one["state"] for name, one in records.items()} == {
+        "paint": "yours",
+        "ink": "yours",
+        "old": "not usable",
+    }
+    assert records["ink"] == {
+        "name": "ink",
+        "path": str(webui / "models" / "Lora" / "ink.safetensors"),
+        "kind": "adapter",
+        "family": "sd1",
+        "variant": "",
+        "state": "yours",
+        "bytes": records["ink"]["bytes"],
+        "licence": "NOASSERTION",
+        "commercial": False,
+        "reason": records["ink"]["reason"],
+    }
+
+
+def test_list_and_show_know_them(limner: Limner, webui: Path) -> None:
+    limner("models", "add", webui)
+    ran = limner("models", "list")
+    assert ran.status == 0
+    vellum, paint = (
+        next(number for number, line in enumerate(ran.lines) if line.startswith(name))
+        for name in ("vellum", "paint")
+    )
+    assert vellum < paint
+    assert "yours" in ran.lines[paint]
+    assert "pipeline: sd1 base" in ran.lines[paint]
+    assert not any(line.startswith("old") for line in ran.lines)
+    own = [one for one in limner("models", "list", "--json").records if one["state"] == "yours"]
+    assert [one["name"] for one in own] == ["ink", "paint"]
+    assert "text_to_image" in limner("models", "show", "paint").out
+
+
+def test_forget(limner: Limner, webui: Path) -> None:
+    limner("models", "add", webui)
+    ran = limner("models", "forget", webui)
+    assert (ran.status, ran.out) == (0, f"{webui} is forgotten; nothing in it was touched.\n")
+    assert limner("models", "show", "paint").status == 3
+    ran = limner("models", "forget", webui, "--json")
+    assert (ran.status, ran.error["code"]) == (3, "model_not_found")
+
+
+@pytest.mark.parametrize("name", ["none", "empty"])
+def test_what_is_not_there(limner: Limner, folder: Path, name: str) -> None:
+    (folder / "empty").mkdir()
+    ran = limner("models", "add", folder / name, "--json")
+    assert (ran.status, ran.out, ran.error["code"]) == (3, "", "model_not_found")
+
+
+def test_a_pickle_is_refused(limner: Limner, webui: Path) -> None:
+    path = webui / "models" / "Stable-diffusion" / "old.ckpt"
+    ran = limner("models", "add", path, "--json")
+    assert (ran.status, ran.error["code"]) == (6, "weights_rejected")
