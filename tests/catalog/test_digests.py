@@ -9,7 +9,9 @@ import pytest
 
 from limner.catalog import digests
 from limner.catalog.digests import Digests
-from limner.domain.errors import StorageFailed
+from limner.domain.errors import Cancelled, StorageFailed
+from limner.domain.event import CancelToken, Happening, Hashing
+from limner.families.family import Watch
 
 
 @pytest.fixture
@@ -93,3 +95,32 @@ def test_a_home_that_cannot_be_written_is_no_obstacle(tmp_path: Path, read: list
 def test_a_missing_file_is_told(tmp_path: Path) -> None:
     with pytest.raises(StorageFailed):
         Digests(tmp_path / "digests.json").of(tmp_path / "none")
+
+
+def test_reading_a_large_file_is_told_and_can_be_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(digests, "SMALL", 10)
+    monkeypatch.setattr(digests, "_CHUNK", 40)
+    monkeypatch.setattr(digests, "_EVERY", 0.0)
+    path, known = tmp_path / "a.safetensors", Digests(tmp_path / "digests.json")
+    path.write_bytes(b"x" * 100)
+    heard: list[Happening] = []
+    token = CancelToken()
+
+    def stop(event: Happening) -> None:
+        heard.append(event)
+        token.cancel()
+
+    with known.told(Watch(stop, token)), pytest.raises(Cancelled):
+        known.of(path)
+    assert heard == [Hashing("a.safetensors", 40, 100)]
+    assert not known.kept.exists()
+    heard.clear()
+    with known.told(Watch(heard.append, CancelToken())):
+        whole = known.of(path)
+        assert known.of(path) == whole == hashlib.sha256(b"x" * 100).hexdigest()
+    assert heard == [Hashing("a.safetensors", done, 100) for done in (40, 80, 100)]
+    path.write_bytes(b"y" * 101)
+    known.of(path)
+    assert len(heard) == 3

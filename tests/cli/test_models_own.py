@@ -1,5 +1,6 @@
 """The commands on models of one's own: add, list, name, forget."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -44,7 +45,7 @@ def test_add_says_what_there_is_and_why_not(limner: Limner, webui: Path) -> None
     assert "107.1 MB" in paint
     assert "adapter" in ink
     assert "run any program" in old
-    assert ran.out.index("ink") < ran.out.index("not usable by itself") < ran.out.index("old")
+    assert ran.out.index("ink") < ran.out.index("not usable by itself") < ran.out.index("\nold")
 
 
 def test_add_as_json(limner: Limner, webui: Path) -> None:
@@ -83,6 +84,21 @@ def test_list_and_show_know_them(limner: Limner, webui: Path) -> None:
     own = [one for one in limner("models", "list", "--json").records if one["state"] == "yours"]
     assert [one["name"] for one in own] == ["ink", "paint"]
     assert "text_to_image" in limner("models", "show", "paint").out
+
+
+def test_files_can_be_read_beforehand(
+    limner: Limner, webui: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("limner.catalog.digests.SMALL", 1_000_000)
+    limner("models", "add", webui)
+    kept = home / "models" / "digests.json"
+    assert not kept.exists()
+    assert limner("models", "add", webui, "--hash", "-q").status == 0
+    assert {Path(path).parent.name for path in json.loads(kept.read_text())} == {
+        "unet",
+        "vae",
+        "text_encoder",
+    }
 
 
 def test_forget(limner: Limner, webui: Path) -> None:

@@ -1,6 +1,7 @@
 """The use cases on models: choose, list, add, forget, pull, verify, remove."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from limner.domain.card import Installed, ModelCard
 from limner.domain.errors import InvalidOption, ModelNotFound, ModelUnavailable
 from limner.domain.event import CancelToken, Happening
 from limner.domain.recipe import AdapterRef, ModelRef, Task
-from limner.families.family import Family
+from limner.families.family import Family, Watch
 
 _FIRST_CHOICE = {
     Task.TEXT_TO_IMAGE: "vellum",
@@ -81,6 +82,21 @@ class Models:
         Raises ModelNotFound where that is nothing, WeightsRejected for a file that is refused.
         """
         return self.catalog.collection.add(path)
+
+    def identify(
+        self, found: Sequence[Found], tell: Callable[[Happening], None], token: CancelToken
+    ) -> None:
+        """Read what is usable now, so that its first use need not; raises Cancelled."""
+        with self.telling(tell, token):
+            for one in found:
+                if one.usable:
+                    self.catalog.identify(one)
+
+    def telling(
+        self, tell: Callable[[Happening], None], token: CancelToken
+    ) -> AbstractContextManager[None]:
+        """Tell, while this is entered, how far the reading of large files is (in this thread)."""
+        return self.catalog.telling(Watch(tell, token))
 
     def forget(self, path: Path) -> None:
         """Know a place no longer; its files stay. Raises ModelNotFound for one that is not kept."""

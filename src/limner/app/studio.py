@@ -229,7 +229,9 @@ class Studio:
         progress: Progress | None = None,
     ) -> Iterator[Made]:
         """Draw a Draft `count` times; pictures finished before an error or stop are kept."""
-        recipes = self.resolve(actor, workspace, draft, count)
+        progress = progress or Progress()
+        with self.models.telling(progress.tell, progress.token):
+            recipes = self.resolve(actor, workspace, draft, count)
         return self.perform(actor, workspace, recipes, progress)
 
     def bring(self, actor: Actor, workspace: Workspace, file: bytes) -> Asset:

@@ -2,12 +2,12 @@
 
 import difflib
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
 from limner.catalog.checkpoint import recognise
 from limner.catalog.client import ArchiveSource, archive_name
-from limner.catalog.collection import Collection
+from limner.catalog.collection import Collection, Found
 from limner.catalog.disk import inside, locked, storage_errors
 from limner.catalog.part import part_path
 from limner.catalog.places import Places
@@ -78,6 +78,14 @@ class Catalog:
                 with suppress(LimnerError):
                     cards.append(self.collection.card(found))
         return tuple(cards)
+
+    def telling(self, watch: Watch) -> AbstractContextManager[None]:
+        """Tell, while this is entered, how far the reading of large files is (in this thread)."""
+        return self._shelf.digests.told(watch)
+
+    def identify(self, found: Found) -> ModelCard:
+        """Return the card of what was found, every file read; see `find` for what it raises."""
+        return self._find_at(found.path)
 
     def find(self, name: str, weights: str | None = None) -> ModelCard:
         """Return the card of a model by its name, or by the path of its file or folder.

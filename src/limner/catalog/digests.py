@@ -1,16 +1,25 @@
 """Digests of large files: read once, then known until the file changes."""
 
+import hashlib
 import json
-from collections.abc import Mapping
-from contextlib import suppress
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
 from limner.catalog.disk import sha256_of, storage_errors, write_whole
+from limner.domain.event import Hashing
+from limner.families.family import Watch
 
 SMALL = 64 * 1024 * 1024
 """Bytes up to which a file is read every time: it takes no longer than to look it up."""
+
+_CHUNK = 4 * 1024 * 1024
+_EVERY = 0.1
+"""Seconds between two events."""
 
 _Known: TypeAlias = dict[str, list[object]]
 
@@ -25,9 +34,28 @@ class Digests:
 
     kept: Path
     _known: _Known | None = field(default=None, init=False)
+    _heard: threading.local = field(default_factory=threading.local, init=False, repr=False)
+
+    @contextmanager
+    def told(self, watch: Watch) -> Iterator[None]:
+        """Tell how far the reading of large files is, in this thread, and heed the token."""
+        before = self._watch
+        self._heard.watch = watch
+        try:
+            yield
+        finally:
+            self._heard.watch = before
+
+    @property
+    def _watch(self) -> Watch | None:
+        watch: Watch | None = getattr(self._heard, "watch", None)
+        return watch
 
     def of(self, path: Path) -> str:
-        """Return the sha256 of a file as 64 hexadecimal digits; raises StorageFailed."""
+        """Return the sha256 of a file as 64 hexadecimal digits.
+
+        Raises StorageFailed, and Cancelled where `told` was given a token.
+        """
         with storage_errors(path):
             whole = path.resolve()
             status = whole.stat()
@@ -36,7 +64,8 @@ class Digests:
         stamp = [status.st_size, status.st_mtime_ns, status.st_ino]
         found = self._look_up(str(whole), stamp)
         if found is None:
-            found = sha256_of(whole)
+            watch = self._watch
+            found = sha256_of(whole) if watch is None else _read_telling(path, watch)
             self._remember(str(whole), [*stamp, found])
         return found
 
@@ -60,6 +89,22 @@ class Digests:
         except (OSError, ValueError, RecursionError):
             return {}
         return _entries(found) if isinstance(found, dict) else {}
+
+
+def _read_telling(path: Path, watch: Watch) -> str:
+    sha256 = hashlib.sha256()
+    done, told = 0, 0.0
+    with storage_errors(path), path.open("rb") as file:
+        total = path.stat().st_size
+        while chunk := file.read(_CHUNK):
+            watch.token.check()
+            sha256.update(chunk)
+            done += len(chunk)
+            now = time.monotonic()
+            if now - told >= _EVERY or done >= total:
+                told = now
+                watch.tell(Hashing(path.name, done, total))
+    return sha256.hexdigest()
 
 
 def _entries(found: Mapping[str, object]) -> _Known:

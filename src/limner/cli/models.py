@@ -64,12 +64,26 @@ class Verify(Scripted):
 
 @dataclass(frozen=True, kw_only=True)
 class Placed(Scripted):
-    """Options of `models forget`."""
+    """Options of commands on places of models."""
 
     paths: Annotated[
         list[Path],
         typer.Argument(metavar="PATH...", help="Files, folders or lists of folders."),
     ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Add(Placed):
+    """Options of `models add`."""
+
+    hash: Annotated[
+        bool,
+        typer.Option(
+            "--hash",
+            metavar="",
+            help="Read every file now, so that the first picture need not wait for it.",
+        ),
+    ] = False
 
 
 def _models(asked: Options) -> "Models":
@@ -120,7 +134,7 @@ def list_models(asked: Scripted) -> None:
     output.table(("name", "state", "size", "licence", "commercial use", "does"), rows)
 
 
-def add(asked: Placed) -> None:
+def add(asked: Add) -> None:
     """Tell Limner of models of yours: a file, a folder, another program's, its list of folders.
 
     Nothing is copied. What is added to a folder later is found by itself.
@@ -134,6 +148,9 @@ def add(asked: Placed) -> None:
                 output.record(_own_entry(one))
         else:
             _tell_found(found, output)
+        if asked.hash:
+            with Screen(output) as screen, stopping(screen.say) as token:
+                models.identify(found, screen.tell, token)
 
 
 def forget(asked: Placed) -> None:
@@ -231,7 +248,7 @@ def add_to(app: typer.Typer) -> None:
     command(group, Named, "limner models show vellum")(show)
     command(
         group,
-        Placed,
+        Add,
         "limner models add ~/ComfyUI",
         "limner models add FLUX.1-Krea-dev style.safetensors",
     )(add)

@@ -6,7 +6,7 @@ from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Self
 
 from limner.cli.output import Output
-from limner.domain.event import Happening, Loading, Notice, Pulling, Step
+from limner.domain.event import Happening, Hashing, Loading, Notice, Pulling, Step
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -36,6 +36,8 @@ class Screen:
             case Pulling(model=model, done=done, total=total):
                 count = f"{done / 1e6:.1f} of {total / 1e6:.1f} MB"
                 self._show(f"pulling {model}", done, total, count)
+            case Hashing(file=file, done=done, total=total):
+                self._show(f"reading {file} once", done, total, f"of {total / 1e9:.1f} GB")
             case Loading(model=model):
                 self._show(f"loading {model}", 0, None, "")
             case Step(stage=stage, step=step, steps=steps):

@@ -153,7 +153,8 @@ def at_work(asked: Finishing, count: int = 1) -> Iterator[Work]:
             progress = Progress(screen.tell, token)
             work = Work(desk, progress, target, screen, output, graphics, count)
             try:
-                yield work
+                with desk.studio.models.telling(screen.tell, token):
+                    yield work
                 token.check()
             except Cancelled as stopped:
                 raise Cancelled(

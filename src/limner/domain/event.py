@@ -17,6 +17,15 @@ class Pulling:
 
 
 @dataclass(frozen=True)
+class Hashing:
+    """A large file of a model is read whole, once, to know it by its sha256: bytes so far."""
+
+    file: str
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
 class Loading:
     """A model is being loaded into memory."""
 
@@ -51,7 +60,7 @@ class Notice:
     message: str
 
 
-Happening: TypeAlias = Pulling | Loading | Step | Preview | Notice
+Happening: TypeAlias = Pulling | Hashing | Loading | Step | Preview | Notice
 
 
 class CancelToken:
