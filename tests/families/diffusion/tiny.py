@@ -1,5 +1,6 @@
 """The real pipelines of diffusers at tiny size, with random weights."""
 
+import inspect
 import warnings
 from collections.abc import Callable
 from functools import wraps
@@ -144,11 +145,11 @@ def sdxl() -> Any:
 
 
 @_still
-def sd3() -> Any:
+def sd3(layers: int = 1) -> Any:
     return diffusers.StableDiffusion3Pipeline(
         transformer=diffusers.SD3Transformer2DModel(
             sample_size=8,
-            num_layers=1,
+            num_layers=layers,
             attention_head_dim=8,
             num_attention_heads=2,
             joint_attention_dim=32,
@@ -527,3 +528,32 @@ def save(pipeline: Any, folder: Path, **options: Any) -> Path:
         warnings.simplefilter("ignore")
         pipeline.save_pretrained(folder, **options)
     return folder
+
+
+def unet_control(pipeline: Any) -> Any:
+    """A ControlNet for a model with a U-Net."""
+    return diffusers.ControlNetModel.from_unet(
+        pipeline.unet, conditioning_embedding_out_channels=(4, 8)
+    )
+
+
+def _beside(kind: Any, transformer: Any, **changes: Any) -> Any:
+    """A net of a kind with the shape of a denoiser."""
+    known = inspect.signature(kind.__init__).parameters
+    shape = {name: value for name, value in transformer.config.items() if name in known}
+    return kind(**{**shape, **changes})
+
+
+def flux_control(pipeline: Any) -> Any:
+    """A ControlNet for FLUX.1."""
+    return _beside(diffusers.FluxControlNetModel, pipeline.transformer)
+
+
+def sd3_control(pipeline: Any) -> Any:
+    """A ControlNet for Stable Diffusion 3."""
+    return _beside(diffusers.SD3ControlNetModel, pipeline.transformer, num_layers=1)
+
+
+def flux_following() -> Any:
+    """FLUX.1 that learnt to follow one kind of control by itself."""
+    return _flux("FluxControlPipeline", channels=128)

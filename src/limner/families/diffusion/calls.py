@@ -5,7 +5,7 @@ Pipelines share most names, not all: what a pipeline does not take is told by it
 
 import inspect
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -25,24 +25,27 @@ OWN = "own"
 class Manner:
     """How a model is called.
 
-    `pipelines` names the class of diffusers that does each task, `guidance` the argument that
-    holds it (empty where there is none), `prediction` what the denoiser predicts, `limit` how
-    many tokens of a prompt are read by an encoder other than CLIP (None: as the pipeline has it).
+    `pipelines` names the class of diffusers that does each task, `controls` the one that does it
+    with ControlNets. `guidance` is the argument that holds it (empty where there is none),
+    `prediction` what the denoiser predicts, `limit` how many tokens of a prompt are read by an
+    encoder other than CLIP (None: as the pipeline has it).
     """
 
     pipelines: Mapping[Task, str]
     guidance: str
     prediction: Prediction
     limit: int | None = None
+    controls: Mapping[Task, str] = field(default_factory=dict)
 
 
 def manner_of(facts: Facts, prediction: Prediction) -> Manner:
     """Return how a variant is called; `prediction` is what its files say, empty for nothing."""
     return Manner(
-        facts.pipelines,
+        facts.pipelines or facts.controls,
         facts.guidance_argument,
         prediction or facts.prediction,
         facts.prompt_tokens,
+        facts.controls if facts.pipelines else {},
     )
 
 

@@ -7,11 +7,13 @@ from types import MappingProxyType
 
 from limner.domain.capability import Capability, Range, Sizes, TaskInputs
 from limner.domain.card import Installed, ModelCard
+from limner.domain.composition import ControlKind
 from limner.domain.errors import WeightsRejected
 from limner.domain.recipe import InputRole, Task
 from limner.families.checkpoint import own_name
 from limner.families.diffusion.adapting import METHODS
 from limner.families.diffusion.calls import OWN, manner_of
+from limner.families.diffusion.control_family import STEERED
 from limner.families.diffusion.extras import extras_of
 from limner.families.diffusion.facts import Facts, facts_of
 from limner.families.diffusion.files import files_of
@@ -55,7 +57,7 @@ class DiffusionFamily:
         if found.kind is not Kind.PIPELINE or found.family != self.name:
             return None
         facts = facts_of(found.family, found.variant)
-        if not facts.pipelines:
+        if not (facts.pipelines or facts.controls):
             raise WeightsRejected(
                 f"{path.name} is {facts.title}, which Limner knows and does not draw with."
             )
@@ -86,7 +88,9 @@ class DiffusionFamily:
 
 def _capability(facts: Facts, found: Finding) -> Capability:
     prediction = _prediction(facts, found)
-    redraws = Task.IMAGE_TO_IMAGE in facts.pipelines
+    redraws = Task.IMAGE_TO_IMAGE in (facts.pipelines or facts.controls)
+    follows = not facts.pipelines
+    steered = follows or facts.family in STEERED
     return Capability(
         tasks=tuple(_INPUTS[task] for task in _tasks(facts)),
         sizes=Sizes(default=facts.size, drawn=facts.area, multiple=facts.multiple),
@@ -98,14 +102,27 @@ def _capability(facts: Facts, found: Finding) -> Capability:
         schedules=(OWN, *schedules_for(prediction)),
         negative_prompt=facts.negative_prompt,
         adapters=METHODS,
+        controls=_followed(facts) if steered else (),
+        controlled=_around(facts.controls) if steered else (),
+        follows=follows,
         extras=extras_of(facts),
     )
 
 
 def _tasks(facts: Facts) -> tuple[Task, ...]:
-    """Return what a variant does: one that fills holes draws more around a picture, too."""
-    around = (Task.OUTPAINT,) if Task.INPAINT in facts.pipelines else ()
-    return (*facts.pipelines, *around)
+    return _around(facts.pipelines or facts.controls)
+
+
+def _around(pipelines: Mapping[Task, str]) -> tuple[Task, ...]:
+    """Return what pipelines do: those that fill holes draw more around a picture, too."""
+    around = (Task.OUTPAINT,) if Task.INPAINT in pipelines else ()
+    return (*pipelines, *around)
+
+
+def _followed(facts: Facts) -> tuple[ControlKind, ...]:
+    """Return what a variant follows: the kind it learnt itself, or any, with ControlNets."""
+    learnt = tuple(kind for kind in ControlKind if facts.variant.startswith(f"{kind}-"))
+    return learnt or tuple(ControlKind)
 
 
 def _prediction(facts: Facts, found: Finding) -> Prediction:

@@ -23,6 +23,8 @@ from limner.families.diffusion.loading import (
 from limner.families.diffusion.memo import Memo
 from limner.families.diffusion.previews import LatentMap, fit_map, spread
 from limner.families.diffusion.samplers import build, give_noise
+from limner.families.diffusion.seeing import Eyes
+from limner.families.diffusion.steering import Nets, steering_of
 from limner.families.family import Order, Pixels, Watch
 
 
@@ -44,6 +46,8 @@ class DiffusionModel:
         own = pipeline.scheduler
         self._noise = {**own.config, "_class_name": type(own).__name__}
         self._map: LatentMap | None = None
+        self._nets = Nets(device)
+        self._eyes = Eyes(device)
         self.bytes = bytes_of(pipeline)
 
     @property
@@ -79,6 +83,8 @@ class DiffusionModel:
     def close(self) -> None:
         """Give the memory back."""
         self._pipelines.clear()
+        self._nets.close()
+        self._eyes.close()
         del self._first
         if self._device.name == "cuda":
             self._used.torch.cuda.empty_cache()
@@ -104,19 +110,23 @@ class DiffusionModel:
         if _keeps(recipe):
             return order.inputs[InputRole.INIT].copy()
         self._wear(order)
-        pipeline = self._pipeline(recipe.task)
+        steering = steering_of(order, self._nets, self._eyes)
+        pipeline = self._pipeline(recipe.task, steering.nets)
         pipeline.scheduler = self._scheduler(recipe)
         generator = self._used.torch.Generator("cpu").manual_seed(recipe.seed)
         give_noise(pipeline.scheduler, generator)
         arguments = {
             **arguments_of(order, pipeline, self._manner.guidance),
+            **steering.arguments(pipeline),
             **self._words(recipe, pipeline, watch),
             **self._following(pipeline, recipe, watch),
             "generator": generator,
         }
         guidance = guidance_of(recipe)
         way = nullcontext() if guidance is None else guided(pipeline, guidance)
-        with memory_told(), quiet(), way:
+        with memory_told(), quiet(), way, self._used.torch.random.fork_rng():
+            # Stable Diffusion 3 takes the noise of its control from here, not from the generator.
+            self._used.torch.manual_seed(recipe.seed)
             drawn = pipeline(**arguments).images[0]
         return to_pixels(drawn)
 
@@ -144,12 +154,20 @@ class DiffusionModel:
             watch.tell(notice)
         return heard.arguments
 
-    def _pipeline(self, task: Task) -> Any:
-        """Return the pipeline that does a task; all share the parts in memory."""
-        wanted = getattr(self._used.diffusers, self._manner.pipelines[task])
-        if wanted not in self._pipelines:
-            self._keep(wanted(**_parts_for(wanted, self._first)))
-        return self._pipelines[wanted]
+    def _pipeline(self, task: Task, nets: Sequence[Any] = ()) -> Any:
+        """Return the pipeline that does a task; all share the parts in memory.
+
+        One with ControlNets is put together for them each time, of parts that are there.
+        """
+        classes = self._manner.controls if nets else self._manner.pipelines
+        wanted = getattr(self._used.diffusers, classes[task])
+        if not nets and wanted in self._pipelines:
+            return self._pipelines[wanted]
+        parts = _parts_for(wanted, self._first)
+        if nets:
+            parts["controlnet"] = nets[0] if len(nets) == 1 else list(nets)
+        with quiet():
+            return self._keep(wanted(**parts))
 
     def _keep(self, pipeline: Any) -> Any:
         pipeline.set_progress_bar_config(disable=True)

@@ -74,12 +74,7 @@ _QWEN_IMAGE = Facts(
             Task.INPAINT: "QwenImageInpaintPipeline",
         }
     ),
-    controls=MappingProxyType(
-        {
-            Task.TEXT_TO_IMAGE: "QwenImageControlNetPipeline",
-            Task.INPAINT: "QwenImageControlNetInpaintPipeline",
-        }
-    ),
+    controls=MappingProxyType({Task.TEXT_TO_IMAGE: "QwenImageControlNetPipeline"}),
     repositories=(Repository("Qwen/Qwen-Image"), Repository("Qwen/Qwen-Image-2512")),
 )
 

@@ -228,12 +228,7 @@ _SD3 = Facts(
     guidance_argument="guidance_scale",
     negative_prompt=True,
     pipelines=_classes("StableDiffusion3"),
-    controls=MappingProxyType(
-        {
-            Task.TEXT_TO_IMAGE: "StableDiffusion3ControlNetPipeline",
-            Task.INPAINT: "StableDiffusion3ControlNetInpaintingPipeline",
-        }
-    ),
+    controls=MappingProxyType({Task.TEXT_TO_IMAGE: "StableDiffusion3ControlNetPipeline"}),
     repositories=(Repository("stabilityai/stable-diffusion-3-medium-diffusers", gated=True),),
 )
 

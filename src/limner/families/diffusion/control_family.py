@@ -1,0 +1,138 @@
+"""ControlNets, recognised so that a Recipe can name them; the model they steer loads them."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+from limner.domain.capability import Capability
+from limner.domain.card import Installed, Licence, ModelCard
+from limner.domain.composition import ControlKind
+from limner.domain.errors import InvalidRequest, WeightsRejected
+from limner.families.checkpoint import local_file, own_name
+from limner.families.diffusion.finding import Kind, Words
+from limner.families.diffusion.headers import PICKLED
+from limner.families.diffusion.layouts import recognise_file
+from limner.families.diffusion.parts import title_of
+from limner.families.family import Hash, LoadedModel, Placement
+
+CONFIG, WEIGHTS = "config.json", "diffusion_pytorch_model.safetensors"
+
+NETS: Mapping[str, str] = MappingProxyType(
+    {
+        "ControlNetModel": "",
+        "FluxControlNetModel": "flux1",
+        "SD3ControlNetModel": "sd3",
+        "QwenImageControlNetModel": "qwen-image",
+        "SanaControlNetModel": "sana",
+    }
+)
+"""Classes of diffusers that are loaded → the family they steer; empty: told by their widths."""
+
+STEERED = frozenset({"sd1", "sd2", "sdxl", *filter(None, NETS.values())})
+"""Families that ControlNets steer here."""
+
+_SPELLINGS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        ControlKind.CANNY: ("canny",),
+        ControlKind.LINEART: ("lineart", "lineart-anime", "anime-lineart"),
+        ControlKind.SOFT_EDGE: ("softedge", "soft-edge", "hed", "pidi"),
+        ControlKind.SCRIBBLE: ("scribble", "sketch"),
+        ControlKind.DEPTH: ("depth", "zoe"),
+        ControlKind.POSE: ("openpose", "pose", "dwpose"),
+        ControlKind.TILE: ("tile",),
+        ControlKind.BLUR: ("blur",),
+        ControlKind.GREY: ("gray", "grey", "recolor", "recolour"),
+    }
+)
+
+_LONGEST = 1_000_000
+
+
+class ControlFamily:
+    """Knows ControlNets for any family by their headers."""
+
+    name = "control"
+
+    def cards(self) -> tuple[ModelCard, ...]:
+        """None: ControlNets are the user's own."""
+        return ()
+
+    def recognise(self, path: Path, sha256_of: Hash, /) -> ModelCard | None:
+        """Return the card of a diffusers folder that holds a ControlNet, or None.
+
+        What it was taught is told by its name; one whose name says nothing may be shown any map.
+        Raises WeightsRejected for one that is pickled or not whole.
+        """
+        kind = class_of(path)
+        if kind not in NETS:
+            return None
+        weights = _weights_in(path)
+        found = recognise_file(weights)
+        family = NETS[kind] or found.family
+        if found.kind is Kind.CONTROL and not family:
+            raise WeightsRejected(f"{path.name} steers models of a kind that Limner does not know.")
+        if found.kind is not Kind.CONTROL:
+            raise WeightsRejected(
+                f"{path.name} looks like a ControlNet and is none: it is damaged."
+            )
+        name = own_name(path)
+        files = tuple(
+            local_file(one, sha256_of).model_copy(update={"name": called})
+            for one, called in ((path / CONFIG, CONFIG), (weights, WEIGHTS))
+        )
+        return ModelCard(
+            name=name,
+            title=name,
+            summary=found.reason,
+            family=self.name,
+            variant=family,
+            files=files,
+            licence=Licence(spdx="NOASSERTION", commercial=False, attribution="", url=""),
+            homepage="",
+            capability=Capability(tasks=(), steers=family, controls=_taught(path)),
+        )
+
+    def load(self, installed: Installed, _placement: Placement) -> LoadedModel:
+        """Raise InvalidRequest: a ControlNet draws only together with a model."""
+        family = title_of(installed.card.capability.steers)
+        raise InvalidRequest(
+            f"{installed.card.name} is a ControlNet: it steers a model of {family}. Give both: "
+            "--model MODEL --control KIND=FILE."
+        )
+
+
+def class_of(path: Path) -> str:
+    """Return the class that the config of a part names; empty where there is none."""
+    config = path / CONFIG
+    try:
+        if not config.is_file() or config.stat().st_size > _LONGEST:
+            return ""
+        described = json.loads(config.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return ""
+    return str(described.get("_class_name", "")) if isinstance(described, dict) else ""
+
+
+def _weights_in(folder: Path) -> Path:
+    """Return the weights of a part: in plain precision, else in half."""
+    whole, half = folder / WEIGHTS, folder / WEIGHTS.replace(".safe", ".fp16.safe")
+    for path in (whole, half):
+        if path.is_file():
+            return path
+    pickled = [one.name for one in sorted(folder.iterdir()) if one.suffix in PICKLED]
+    if pickled:
+        raise WeightsRejected(
+            f"{pickled[0]} in {folder.name} is pickled: opening it could run any program. Get the "
+            "ControlNet as safetensors."
+        )
+    raise WeightsRejected(f"{folder.name} has no {WEIGHTS}. Get the ControlNet again.")
+
+
+def _taught(path: Path) -> tuple[ControlKind, ...]:
+    words = Words(own_name(path), own_name(path.absolute().parent))
+    said = tuple(ControlKind(kind) for kind, names in _SPELLINGS.items() if words.say(*names))
+    return said or tuple(ControlKind)
+
+
+FAMILY = ControlFamily()
