@@ -79,7 +79,7 @@ class Desk:
 
         Raises InvalidRequest (or a kind of it) for what cannot be drawn as asked.
         """
-        draft = self._drafted({"prompt": prompt, "size": size, **options})
+        draft = self.drafted({"prompt": prompt, "size": size, **options})
         return list(self.draw(draft, count, progress))
 
     def draw(
@@ -107,10 +107,10 @@ class Desk:
         if mask is not None:
             inputs.append(mask_input(self.bring(mask)))
         task = Task.INPAINT if mask is not None else self._redrawing(options.get("model"), strength)
-        draft = self._drafted({"task": task, "prompt": prompt, "inputs": tuple(inputs), **options})
+        draft = self.drafted({"task": task, "prompt": prompt, "inputs": tuple(inputs), **options})
         return next(self.draw(draft, 1, progress))
 
-    def _drafted(self, options: Mapping[str, object]) -> Draft:
+    def drafted(self, options: Mapping[str, object]) -> Draft:
         """Return the Draft of loose options; pictures in controls and the like are brought in."""
         return make_draft(composed(options, self.bring))
 
@@ -144,7 +144,7 @@ class Desk:
             "size": margins.around(inner),
             "offset": margins.offset,
         }
-        return next(self.draw(self._drafted({**options, **asked}), 1, progress))
+        return next(self.draw(self.drafted({**options, **asked}), 1, progress))
 
     def vary(
         self,
@@ -174,7 +174,7 @@ class Desk:
         inputs = (init_input(asset, strength),)
         task = {"task": Task.IMAGE_TO_IMAGE, "prompt": words, "inputs": inputs}
         kept["literal"] = prompt is None
-        return self.draw(self._drafted({**kept, **given, **task}), count, progress)
+        return self.draw(self.drafted({**kept, **given, **task}), count, progress)
 
     def erase(
         self,
@@ -186,7 +186,7 @@ class Desk:
     ) -> Made:
         """Take what the mask (white) covers out of a picture, and fill the place."""
         inputs = (init_input(self.bring(picture)), mask_input(self.bring(mask)))
-        draft = self._drafted({"task": Task.ERASE, "inputs": inputs, **options})
+        draft = self.drafted({"task": Task.ERASE, "inputs": inputs, **options})
         return next(self.draw(draft, 1, progress))
 
     def upscale(
@@ -199,7 +199,7 @@ class Desk:
     ) -> Made:
         """Make a picture four times larger, or as large as fits in `size`, with new detail."""
         inputs = (init_input(self.bring(picture)),)
-        draft = self._drafted({"task": Task.UPSCALE, "inputs": inputs, "size": size, **options})
+        draft = self.drafted({"task": Task.UPSCALE, "inputs": inputs, "size": size, **options})
         return next(self.draw(draft, 1, progress))
 
     def cutout(
@@ -207,7 +207,7 @@ class Desk:
     ) -> Made:
         """Cut the main thing out of a picture: the rest becomes transparent."""
         inputs = (init_input(self.bring(picture)),)
-        draft = self._drafted({"task": Task.CUTOUT, "inputs": inputs, **options})
+        draft = self.drafted({"task": Task.CUTOUT, "inputs": inputs, **options})
         return next(self.draw(draft, 1, progress))
 
     def replay(self, recipes: Sequence[Recipe], progress: Progress | None = None) -> list[Made]:

@@ -70,6 +70,34 @@ class Drawing(Finishing):
             show_default=False,
         ),
     ] = None
+    control: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KIND=FILE[:WEIGHT]",
+            help="Follow the lines of a picture (canny, lineart, softedge, scribble), its depth or "
+            "its tiles with a ControlNet; KIND-map=FILE for a finished map. From one part of the "
+            "steps to another: canny=room.jpg:0.8:0-0.6. May be given several times.",
+            show_default=False,
+        ),
+    ] = None
+    reference: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FILE[:ROLE]",
+            help="Take up the subject or the style of a picture: shoe.png:subject, "
+            "shoe.png:style:0.6. May be given several times.",
+            show_default=False,
+        ),
+    ] = None
+    layout: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Parts of the picture with prompts of their own: a JSON or YAML list of "
+            '{"prompt": …, "box": [left, top, right, bottom]}, sides from 0 to 1.',
+            show_default=False,
+        ),
+    ] = None
 
     def options(self) -> dict[str, object]:
         """These options as the app room names them; raises InvalidOption for a broken one."""
@@ -85,6 +113,9 @@ class Drawing(Finishing):
             "sampler": self.sampler,
             "schedule": self.schedule,
             "adapters": tuple(self.adapter) if self.adapter else None,
+            "controls": tuple(self.control) if self.control else None,
+            "references": tuple(self.reference) if self.reference else None,
+            "layout": self.layout,
             "label": self.label,
             **own_options(self.option or ()),
         }
@@ -218,11 +249,11 @@ def generate(asked: Generate) -> None:
         return
     if not prompt.strip():
         raise InvalidPrompt("Say what to draw, for example: limner generate “a red fox”.")
-    from limner.app.drafts import make_draft
     from limner.app.files import file_stem
 
     with at_work(asked, asked.count) as work:
-        draft = make_draft({**asked.options(), "prompt": prompt, "format": work.target.format})
+        asking = {**asked.options(), "prompt": prompt, "format": work.target.format}
+        draft = work.desk.drafted(asking)
         work.check_target()
         for made in work.desk.draw(draft, asked.count, work.progress):
             work.write(made, f"{file_stem(prompt)}-{made.recipe.seed}")
@@ -338,6 +369,7 @@ def add_to(app: typer.Typer) -> None:
         'limner generate "a rocket, flat" --count 4 --size 512x512 --out rockets/',
         'limner generate "a cactus" --style sticker --seed 7 --out cactus.svg',
         "limner generate --from prompts.csv --out products/",
+        'limner generate "a hotel room" --model sdxl/ --control canny=room.jpg:0.8',
     )(generate)
     command(
         app,

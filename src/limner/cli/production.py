@@ -14,17 +14,16 @@ def produce_table(table: Path, asked: Finishing, options: Mapping[str, object], 
 
     Raises InvalidTable, naming every row that cannot be drawn, before anything is.
     """
-    from limner.app.drafts import make_draft
     from limner.app.table import MANIFEST, plan, produce, read_table
 
     out = asked.out or (f"{table.stem}/" if table.stem else None)
     target = read_target(out, picture_format=asked.format)
     if target.is_file:
         raise InvalidOption(f"A table fills a folder, and {asked.out} is a file. Name a folder.")
-    rows = read_table(table, make_draft({**options, "format": target.format}), count)
     with at_work(replace(asked, out=out)) as work:
-        work.check_target()
         desk = work.desk
+        rows = read_table(table, desk.drafted({**options, "format": target.format}), count)
+        work.check_target()
         planned = plan(desk.studio, desk.actor, desk.workspace, rows)
         work.screen.total = len(planned)
         there = 0

@@ -19,6 +19,7 @@ from limner.families.diffusion.facts import Facts, facts_of
 from limner.families.diffusion.files import files_of
 from limner.families.diffusion.finding import Finding, Kind, Prediction
 from limner.families.diffusion.folders import INDEX, recognise_folder
+from limner.families.diffusion.regions import LAID_OUT
 from limner.families.diffusion.samplers import samplers_for, schedules_for
 from limner.families.family import Hash, LoadedModel, Placement
 
@@ -31,6 +32,10 @@ _INPUTS: Mapping[Task, TaskInputs] = MappingProxyType(
         Task.EDIT: TaskInputs(task=Task.EDIT, required=(InputRole.INIT,)),
     }
 )
+
+
+_WHOLE = (Task.TEXT_TO_IMAGE, Task.IMAGE_TO_IMAGE)
+"""Tasks that a layout is for: they draw the whole picture."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +110,7 @@ def _capability(facts: Facts, found: Finding) -> Capability:
         controls=_followed(facts) if steered else (),
         controlled=_around(facts.controls) if steered else (),
         follows=follows,
+        layout=tuple(one for one in _tasks(facts) if one in _WHOLE and facts.family in LAID_OUT),
         extras=extras_of(facts),
     )
 

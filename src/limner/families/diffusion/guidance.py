@@ -191,7 +191,7 @@ class _Batch(_Ear):
             with_words,
             without,
             lambda: self._perturbed(
-                denoiser, _second(arguments, 2 * half), _second(named, 2 * half)
+                denoiser, second_half(arguments, 2 * half), second_half(named, 2 * half)
             ),
         )
         return (torch.cat([answer, answer]), *output[1:])
@@ -220,11 +220,11 @@ class _Turns(_Ear):
         return (answer, *output[1:])
 
 
-def _second(value: Any, batch: int) -> Any:
+def second_half(value: Any, batch: int) -> Any:
     """Return the second half of every tensor that has a batch, however deep it lies."""
     if isinstance(value, dict):
-        return {key: _second(one, batch) for key, one in value.items()}
+        return {key: second_half(one, batch) for key, one in value.items()}
     if isinstance(value, list | tuple):
-        return type(value)(_second(one, batch) for one in value)
+        return type(value)(second_half(one, batch) for one in value)
     shape = tuple(getattr(value, "shape", ()))
     return value[batch // 2 :] if shape[:1] == (batch,) else value

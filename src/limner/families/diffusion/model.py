@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from functools import partial
 from typing import Any
 
 from limner.domain.event import Happening, Notice, Preview, Step
@@ -22,6 +23,7 @@ from limner.families.diffusion.loading import (
 )
 from limner.families.diffusion.memo import Memo
 from limner.families.diffusion.previews import LatentMap, fit_map, spread
+from limner.families.diffusion.regions import Told, laid_out, told
 from limner.families.diffusion.samplers import build, give_noise
 from limner.families.diffusion.seeing import Eyes
 from limner.families.diffusion.steering import Nets, steering_of
@@ -113,22 +115,45 @@ class DiffusionModel:
         steering = steering_of(order, self._nets, self._eyes)
         pipeline = self._pipeline(recipe.task, steering.nets)
         pipeline.scheduler = self._scheduler(recipe)
-        generator = self._used.torch.Generator("cpu").manual_seed(recipe.seed)
-        give_noise(pipeline.scheduler, generator)
-        arguments = {
+        asked = {
             **arguments_of(order, pipeline, self._manner.guidance),
             **steering.arguments(pipeline),
+        }
+        regions = self._regions(order, pipeline, asked, watch)
+        generator = self._generator(recipe)
+        give_noise(pipeline.scheduler, generator)
+        arguments = {
+            **asked,
             **self._words(recipe, pipeline, watch),
             **self._following(pipeline, recipe, watch),
             "generator": generator,
         }
         guidance = guidance_of(recipe)
         way = nullcontext() if guidance is None else guided(pipeline, guidance)
-        with memory_told(), quiet(), way, self._used.torch.random.fork_rng():
+        layout = laid_out(pipeline, regions, recipe.native_size)
+        with memory_told(), quiet(), layout, way, self._used.torch.random.fork_rng():
             # Stable Diffusion 3 takes the noise of its control from here, not from the generator.
             self._used.torch.manual_seed(recipe.seed)
             drawn = pipeline(**arguments).images[0]
         return to_pixels(drawn)
+
+    def _generator(self, recipe: Recipe) -> Any:
+        return self._used.torch.Generator("cpu").manual_seed(recipe.seed)
+
+    def _regions(
+        self, order: Order, pipeline: Any, asked: dict[str, Any], watch: Watch
+    ) -> list[Told]:
+        """Return the words of each region of a layout, as the denoiser is told them."""
+        recipe, regions = order.recipe, []
+        for region, mask in zip(recipe.layout, order.regions, strict=True):
+            words = self._words(
+                recipe.model_copy(update={"prompt": region.prompt}), pipeline, watch
+            )
+            call = {**asked, **words, "generator": self._generator(recipe)}
+            with memory_told(), quiet():
+                size = recipe.native_size
+                regions.append(told(pipeline, partial(pipeline, **call), region, mask, size))
+        return regions
 
     def _wear(self, order: Order) -> None:
         """Put on the adapters that a Recipe names, and take off all others."""
