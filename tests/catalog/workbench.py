@@ -171,15 +171,30 @@ class Site:
     """Seconds to wait before an answer."""
     requests: list[tuple[str, str | None]] = field(default_factory=list)
     """The path and the Range header of every request."""
+    gates: dict[str, str] = field(default_factory=dict)
+    """What gated paths begin with, and the token that opens them."""
+    absences: dict[str, str] = field(default_factory=dict)
+    """What a hub says that a path lacks, as `RevisionNotFound`."""
+    authorisations: list[str | None] = field(default_factory=list)
+    """The Authorization header of every request."""
     address: str = ""
 
     def answer(self, door: BaseHTTPRequestHandler) -> None:
         path = unquote(door.path)
         wanted = door.headers.get("Range")
         self.requests.append((path, wanted))
+        self.authorisations.append(door.headers.get("Authorization"))
         time.sleep(self.wait)
         if self.failures:
             door.send_error(self.failures.pop(0))
+        elif path in self.absences:
+            self._refuse(door, 404, self.absences[path])
+        elif token := self._gate(path):
+            given = door.headers.get("Authorization")
+            if given == f"Bearer {token}":
+                self._send(door, self.contents[path], wanted)
+            else:
+                self._refuse(door, 403 if given else 401, "GatedRepo")
         elif path in self.redirects:
             door.send_response(302)
             door.send_header("Location", self.redirects[path])
@@ -189,6 +204,15 @@ class Site:
             self._send(door, self.contents[path], wanted)
         else:
             door.send_error(404)
+
+    def _gate(self, path: str) -> str | None:
+        return next((self.gates[start] for start in self.gates if path.startswith(start)), None)
+
+    def _refuse(self, door: BaseHTTPRequestHandler, status: int, code: str) -> None:
+        door.send_response(status)
+        door.send_header("X-Error-Code", code)
+        door.send_header("Content-Length", "0")
+        door.end_headers()
 
     def _send(self, door: BaseHTTPRequestHandler, content: bytes, wanted: str | None) -> None:
         start = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted and self.ranges else 0
@@ -262,3 +286,44 @@ def publish_tarball(site: Site, source: NpmSource, tarball: bytes) -> None:
     }
     site.contents[f"/{source.package}"] = json.dumps(document).encode()
     site.contents[file] = tarball
+
+
+COMMIT = "5a" * 20
+
+
+def blob_id(content: bytes) -> str:
+    return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
+
+
+def publish_repository(
+    site: Site,
+    repository: str,
+    files: Mapping[str, bytes],
+    large: int = 1000,
+    **said: object,
+) -> dict[str, Any]:
+    """Put a repository on a local model hub; return what its API says, which may be changed.
+
+    Files of `large` bytes and more have a sha256 there, as those kept by Git LFS do.
+    """
+    siblings: list[dict[str, Any]] = []
+    for name, content in files.items():
+        entry: dict[str, Any] = {
+            "rfilename": name,
+            "size": len(content),
+            "blobId": blob_id(content),
+        }
+        if len(content) >= large:
+            entry["lfs"] = {"sha256": sha256(content), "size": len(content), "pointerSize": 134}
+        siblings.append(entry)
+        site.contents[f"/{repository}/resolve/{COMMIT}/{name}"] = content
+    answer = {"id": repository, "sha": COMMIT, "gated": False, "siblings": siblings, **said}
+    for revision in ("main", COMMIT):
+        announce(site, repository, answer, revision)
+    return answer
+
+
+def announce(site: Site, repository: str, answer: object, revision: str = "main") -> None:
+    """Let the hub's API say this of a revision."""
+    path = f"/api/models/{repository}/revision/{revision}?blobs=true"
+    site.contents[path] = json.dumps(answer).encode()

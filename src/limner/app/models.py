@@ -7,9 +7,11 @@ from pathlib import Path
 
 from limner.catalog.catalog import Catalog
 from limner.catalog.collection import Found
+from limner.catalog.pins import commit_of
+from limner.catalog.repository import facts_for, parse
 from limner.domain.card import Installed, ModelCard
 from limner.domain.errors import InvalidOption, ModelNotFound, ModelUnavailable
-from limner.domain.event import CancelToken, Happening
+from limner.domain.event import CancelToken, Happening, Notice
 from limner.domain.recipe import AdapterRef, ModelRef, Task
 from limner.families.family import Family, Watch
 
@@ -50,7 +52,7 @@ class Models:
             raise InvalidOption(
                 f"No model inside Limner does {task.value}. Name one that does, or its folder."
             )
-        card = self.catalog.find(name)
+        card = self._usable(name)
         if not card.capability.supports(task):
             can = [one.name for one in self.catalog.cards() if one.capability.supports(task)]
             raise InvalidOption(
@@ -61,9 +63,19 @@ class Models:
 
     def named(self, name: str) -> ModelCard:
         """Return the card of a name or path; a Recipe may name it from now on."""
-        card = self.catalog.find(name)
+        card = self._usable(name)
         self._chosen[card.weights_digest] = card
         return card
+
+    def _usable(self, name: str, weights: str | None = None) -> ModelCard:
+        card = self.catalog.find(name, weights)
+        if card.family:
+            return card
+        if self.catalog.installed(card):
+            return self.catalog.recognise(card)
+        raise ModelUnavailable(
+            f"{card.name} is not here whole. Run `limner models pull {card.name}`."
+        )
 
     def own(self) -> tuple[ModelCard, ...]:
         """The cards of the models that people have told Limner of, from headers alone.
@@ -112,7 +124,7 @@ class Models:
         for what is no adapter, or one for another family.
         """
         name, weight = _split_weight(text)
-        card = self.catalog.find(name)
+        card = self._usable(name)
         if not card.capability.adapts:
             raise InvalidOption(f"{name} is a model, not an adapter. Name it with --model.")
         if model.capability.adapters and card.capability.adapts != model.family:
@@ -123,6 +135,34 @@ class Models:
         self._chosen[card.weights_digest] = card
         return AdapterRef(name=card.name, sha256=card.weights_digest, weight=weight)
 
+    def request(
+        self,
+        name: str,
+        variant: str | None,
+        tell: Callable[[Happening], None],
+        token: CancelToken,
+    ) -> ModelCard:
+        """Return the card to pull: by a known name, or `OWNER/NAME[@REVISION][:FILE]` of the hub.
+
+        A repository is pinned at its commit, and told of. A published model goes by the name of
+        its repository alone, too. Raises InvalidOption, ModelNotFound and PullFailed.
+        """
+        if "/" not in name and name in self.catalog.names():
+            return self.catalog.find(name)
+        known = facts_for(name)
+        if "/" not in name and known is None:
+            return self.catalog.find(name)
+        asked = parse(known[0] if known else name)
+        card = self.catalog.request(asked, variant, Watch(tell, token))
+        tell(
+            Notice(
+                "pinned",
+                f"{card.name} is {asked.repository} at commit {commit_of(card)[:12]}: "
+                f"{len(card.files)} files, {card.bytes / 1e9:.2f} GB.",
+            )
+        )
+        return card
+
     def judge(self) -> ModelCard:
         """Return the card of the model that judges finished pictures."""
         return self.catalog.find(_JUDGE)
@@ -132,7 +172,7 @@ class Models:
 
         Raises ModelNotFound, or ModelUnavailable where the weights are not the same.
         """
-        card = self._chosen.get(ref.sha256) or self.catalog.find(ref.name, ref.sha256)
+        card = self._chosen.get(ref.sha256) or self._usable(ref.name, ref.sha256)
         if card.weights_digest != ref.sha256:
             raise ModelUnavailable(
                 f"This Recipe was made with other weights of {ref.name} ({ref.sha256[:12]}…) than "

@@ -17,7 +17,8 @@ class Settings:
     """Where things live and what may be used; nothing here changes pixels.
 
     `home` holds the library and pulled models. `threads` and `memory` (bytes) bound the engine;
-    None takes what is free. `hub` is the model hub's address; `offline` forbids all fetching.
+    None takes what is free. `hub` is the model hub's address, `hub_token` opens gated models
+    there; `offline` forbids all fetching.
     `signing` says whether pictures are signed, `key_passphrase` opens the keys in the home folder,
     `time_authority` is the address of an RFC 3161 authority that stamps signatures.
     """
@@ -30,12 +31,14 @@ class Settings:
     signing: bool = True
     key_passphrase: str | None = field(default=None, repr=False)
     time_authority: str | None = None
+    hub_token: str | None = field(default=None, repr=False)
 
 
 def read_settings(home: Path | None = None) -> Settings:
     """Read the environment.
 
     `LIMNER_HOME`, `LIMNER_THREADS`, `LIMNER_MEMORY_MB`, `LIMNER_OFFLINE`, `HF_ENDPOINT`,
+    `LIMNER_HUB_TOKEN` or `HF_TOKEN`,
     `LIMNER_SIGNING` (`local` or `none`), `LIMNER_KEY_PASSPHRASE`, `LIMNER_TIME_AUTHORITY`.
     `home` overrides `LIMNER_HOME`, which overrides the platform's folder for user data.
     """
@@ -57,7 +60,20 @@ def read_settings(home: Path | None = None) -> Settings:
         signing=_signing(),
         key_passphrase=os.environ.get("LIMNER_KEY_PASSPHRASE") or None,
         time_authority=_time_authority(offline=offline),
+        hub_token=_hub_token(),
     )
+
+
+def _hub_token() -> str | None:
+    for name in ("LIMNER_HUB_TOKEN", "HF_TOKEN"):
+        token = os.environ.get(name, "").strip()
+        if token and not (token.isascii() and token.isprintable() and " " not in token):
+            raise InvalidOption(
+                f"{name} holds characters that no token has. Copy the token again, as one word."
+            )
+        if token:
+            return token
+    return None
 
 
 def _time_authority(*, offline: bool) -> str | None:

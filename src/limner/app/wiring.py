@@ -16,7 +16,11 @@ from limner.store.library import Library
 def open_models(settings: Settings) -> Models:
     """Return the models known and kept under the home folder; touches no runtime."""
     catalog = Catalog(
-        settings.home / "models", discover(), hub=settings.hub, offline=settings.offline
+        settings.home / "models",
+        discover(),
+        hub=settings.hub,
+        offline=settings.offline,
+        token=settings.hub_token,
     )
     return Models(catalog, offline=settings.offline)
 

@@ -10,8 +10,10 @@ from limner.catalog.client import ArchiveSource, archive_name
 from limner.catalog.collection import Collection, Found
 from limner.catalog.disk import inside, locked, storage_errors
 from limner.catalog.part import part_path
+from limner.catalog.pins import Pinning, Pins, commit_of
 from limner.catalog.places import Places
 from limner.catalog.pull import Pull, Ways, lock_of, waiting
+from limner.catalog.repository import Asked, facts_for
 from limner.catalog.shelf import (
     PACKAGE,
     FileState,
@@ -22,6 +24,7 @@ from limner.catalog.shelf import (
     examine,
     is_packaged,
 )
+from limner.catalog.wire import Hub
 from limner.domain.card import Installed, ModelCard, NpmSource, WeightFile, WheelSource
 from limner.domain.errors import (
     InvalidOption,
@@ -30,20 +33,23 @@ from limner.domain.errors import (
     LimnerError,
     ModelNotFound,
     ModelUnavailable,
+    PullFailed,
     WeightsRejected,
 )
 from limner.domain.event import CancelToken, Happening, Notice
 from limner.families.family import Family, Watch
 
 _DOWNLOADS = ".downloads"
+_PINS = ".pins"
 
 
 class Catalog:
     """Which models are here, where they come from, and that they are what they claim.
 
     Pulled weights lie at `home_models/<card name>/<file name>`, packaged ones stay inside the
-    installed package. `hub` is the address of a model hub, None for no hub; `offline` keeps
-    pulls from going out at all. Building a catalog touches neither the disk nor the network.
+    installed package. `hub` is the address of a model hub, None for no hub, and `token` opens
+    gated repositories there; `offline` keeps pulls from going out at all. Building a catalog
+    touches neither the disk nor the network.
     """
 
     def __init__(
@@ -52,27 +58,31 @@ class Catalog:
         families: Mapping[str, Family],
         hub: str | None,
         offline: bool = False,
+        token: str | None = None,
     ) -> None:
         self.families = families
         self._shelf = Shelf(home_models)
         self.places = Places(home_models / "places.json")
         self.collection = Collection(home_models / "found.json", self.places, families)
-        self._ways = Ways(home_models / _DOWNLOADS, hub, offline)
+        self._pins = Pins(home_models / _PINS, self._shelf, families)
+        reached = Hub(hub, token) if hub else None
+        self._ways = Ways(home_models / _DOWNLOADS, reached, offline)
 
     def cards(self) -> tuple[ModelCard, ...]:
-        """Return the cards of all models known by name."""
-        return tuple(card for family in self.families.values() for card in family.cards())
+        """Return the cards of all models known by name: those Limner knows, and pinned ones."""
+        return (*self._known(), *map(self._pins.settled, self._pins.all()))
 
     def names(self) -> tuple[str, ...]:
         """Return the names that `find` knows, as quickly as can be: nothing is looked through."""
-        return (*(card.name for card in self.cards()), *self.collection.names())
+        known = (*self._known(), *self._pins.all())
+        return (*(card.name for card in known), *self.collection.names())
 
     def own(self) -> tuple[ModelCard, ...]:
         """Return cards of the user's own models, from headers alone: `find` knows their digests.
 
-        What cannot be read any more is left out.
+        Pulled from a hub, or in a place of theirs; what cannot be read any more is left out.
         """
-        cards = []
+        cards = list(map(self._pins.settled, self._pins.all()))
         for found in self.collection.all():
             if found.usable:
                 with suppress(LimnerError):
@@ -95,9 +105,12 @@ class Catalog:
         taken. Raises ModelNotFound, InvalidOption for a name that several have, and
         WeightsRejected for pickles and for bytes that are not those of the card.
         """
-        cards = {card.name: card for card in self.cards()}
+        cards = {card.name: card for card in self._known()}
         if name in cards:
             return cards[name]
+        pinned = self._pins.get(name)
+        if pinned is not None:
+            return self._pins.settled(pinned)
         path = _existing(name)
         if path is not None:
             try:
@@ -136,7 +149,13 @@ class Catalog:
             f"{paths}"
         )
 
-    def _unknown(self, name: str) -> ModelNotFound:
+    def _unknown(self, name: str) -> LimnerError:
+        published = facts_for(name)
+        if published is not None:
+            return ModelUnavailable(
+                f"{published[1].title} is not here. `limner models pull {name}` gets it; `limner "
+                "models add PATH` tells Limner of it where you have it already."
+            )
         lowered = {known.lower(): known for known in self.names()}
         close = difflib.get_close_matches(name.lower()[:100], lowered, n=3)
         hint = f" Did you mean {' or '.join(lowered[one] for one in close)}?" if close else ""
@@ -144,6 +163,36 @@ class Catalog:
             f"No model is called “{name[:100]}”.{hint} `limner models list` shows them all; "
             "`limner models add PATH` tells Limner of yours."
         )
+
+    def request(self, asked: Asked, variant: str | None, watch: Watch) -> ModelCard:
+        """Return the card of a model in a hub's repository, pinned as it is there now.
+
+        One that was pinned before stays as it is, and nobody is asked. Raises ModelNotFound,
+        InvalidOption, WeightsRejected, PullFailed and StorageFailed.
+        """
+        pinned = self._pins.of(asked)
+        if pinned is not None:
+            if not commit_of(pinned).startswith(asked.revision) or variant:
+                raise InvalidOption(
+                    f"{pinned.name} is pinned at commit {commit_of(pinned)[:12]} of "
+                    f"{asked.repository}. To have another revision or variant, remove it first: "
+                    f"`limner models remove {pinned.name}`."
+                )
+            return pinned
+        hub = self._ways.hub
+        if self._ways.offline or hub is None:
+            reason = "Limner is set to stay offline" if self._ways.offline else "no hub is set"
+            raise PullFailed(
+                f"{asked.repository} cannot be pulled: {reason}. `limner models add PATH` takes a "
+                "copy that is on this machine."
+            )
+        taken = self.names()
+        with locked(self._ways.downloads / "pins.lock", waiting(asked.repository, watch)):
+            return Pinning(hub, self._pins, watch.token).run(asked, variant, taken)
+
+    def recognise(self, card: ModelCard) -> ModelCard:
+        """Return the card of a pulled model as its family knows it; raises why none does."""
+        return self._pins.recognised(self._as_pinned(card))
 
     def installed(self, card: ModelCard) -> bool:
         """Tell whether all files of a model are here, by their sizes alone."""
@@ -156,7 +205,8 @@ class Catalog:
 
     def verify(self, card: ModelCard) -> tuple[Verdict, ...]:
         """Read every byte of a model's files and return a verdict for each."""
-        return tuple(self._shelf.examine(card, file) for file in card.files)
+        as_pulled = self._as_pinned(card)
+        return tuple(self._shelf.examine(as_pulled, file) for file in as_pulled.files)
 
     def locate(self, card: ModelCard) -> Installed:
         """Return where a model's files lie, each verified by its sha256.
@@ -180,6 +230,7 @@ class Catalog:
         are replaced only with `again`; otherwise they raise WeightsRejected. Raises PullFailed
         with the reason of every source, StorageFailed and Cancelled.
         """
+        card = self._as_pinned(card)
         tell(_licence_of(card))
         verdicts = self.verify(card)
         wanted = _not_good(verdicts)
@@ -206,16 +257,32 @@ class Catalog:
         """
         if built_in(card):
             raise InvalidRequest(f"{card.name} comes with Limner and cannot be removed.")
+        card = self._as_pinned(card)
         paths = self._leavings(card)
         archives = [source for source in _archives_of(card) if self._kept(source).is_file()]
-        if not paths and not archives:
+        pinned = self._pins.get(card.name) == card
+        if not (paths or archives or pinned):
             raise ModelUnavailable(f"Nothing of {card.name} is here to remove.")
         with locked(self._lock_of(card), _busy(card.name)):
             for path in paths:
                 _delete(path)
             _tidy(self._shelf.folder(card))
+            if pinned:
+                self._pins.forget(card)
         for source in archives:
             self._drop(source, _busy(source.package))
+
+    def _known(self) -> tuple[ModelCard, ...]:
+        return tuple(card for family in self.families.values() for card in family.cards())
+
+    def _as_pinned(self, card: ModelCard) -> ModelCard:
+        """Return the card as it was pinned, with its files as they lie in the repository."""
+        pinned = self._pins.get(card.name)
+        if pinned is None or {one.sha256 for one in card.files} - {
+            one.sha256 for one in pinned.files
+        }:
+            return card
+        return pinned
 
     def _find_at(self, path: Path) -> ModelCard:
         card = recognise(path, self.families.values(), self._shelf.digests.of)
@@ -242,7 +309,7 @@ class Catalog:
         """Return the archives of a card that no other absent model could come from."""
         wanted = {
             archive_name(source)
-            for other in self.cards()
+            for other in self._known()
             if not self.installed(other)
             for source in _archives_of(other)
         }

@@ -12,6 +12,7 @@ from limner.catalog.disk import full, locked, storage_errors
 from limner.catalog.part import Part
 from limner.catalog.progress import Progress
 from limner.catalog.shelf import Shelf
+from limner.catalog.wire import Hub
 from limner.domain.card import (
     HubSource,
     ModelCard,
@@ -28,10 +29,10 @@ from limner.families.family import Watch
 
 @dataclass(frozen=True)
 class Ways:
-    """Where archives are kept meanwhile, the address of the model hub, and whether to go out."""
+    """Where archives are kept meanwhile, the model hub, and whether to go out."""
 
     downloads: Path
-    hub: str | None
+    hub: Hub | None
     offline: bool
 
 

@@ -36,8 +36,22 @@ class Named(Scripted):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pull(Named):
+class Pull(Scripted):
     """Options of `models pull`."""
+
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME",
+            help="A name of models list, or a repository of the hub: OWNER/NAME, "
+            "OWNER/NAME@REVISION, OWNER/NAME:FILE.",
+            autocompletion=complete_model,
+        ),
+    ]
+    variant: Annotated[
+        str | None,
+        typer.Option(metavar="WORD", help="Another precision of a repository's, such as fp16."),
+    ] = None
 
     again: Annotated[
         bool,
@@ -183,17 +197,21 @@ def show(asked: Named) -> None:
 def pull(asked: Pull) -> None:
     """Fetch the weights of a model, checked against their pinned sha256."""
     output = output_of(asked)
-    catalog = _catalog(asked)
-    card = catalog.find(asked.name)
+    models = _models(asked)
+    catalog = models.catalog
     with Screen(output) as screen, stopping(screen.say) as token:
         try:
+            card = models.request(asked.name, asked.variant, screen.tell, token)
             catalog.pull(card, screen.tell, token, again=asked.again)
         except Cancelled as stopped:
             raise Cancelled("Stopped. Pull it again to go on from what is here.") from stopped
+    card = catalog.find(card.name)
     if asked.json:
         output.record(_entry(catalog, card))
-    else:
-        output.line(f"{card.name} is here, {card.bytes / 1e6:.1f} MB.")
+        return
+    output.line(f"{card.name} is here ({card.title}), {_size(card.bytes)}.")
+    if not card.family:
+        catalog.recognise(card)  # raises why no family draws with it
 
 
 def verify(asked: Verify) -> None:
@@ -253,7 +271,14 @@ def add_to(app: typer.Typer) -> None:
         "limner models add FLUX.1-Krea-dev style.safetensors",
     )(add)
     command(group, Placed, "limner models forget ~/ComfyUI")(forget)
-    command(group, Pull, "limner models pull migan")(pull)
+    command(
+        group,
+        Pull,
+        "limner models pull migan",
+        "limner models pull flux.1-krea-dev",
+        "limner models pull someone/painter@v2 --variant fp16",
+        "limner models pull someone/styles:ink.safetensors",
+    )(pull)
     command(group, Verify, "limner models verify", "limner models verify vellum")(verify)
     command(group, Named, "limner models remove migan")(remove)
     app.add_typer(group, name="models")

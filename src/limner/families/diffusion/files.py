@@ -8,10 +8,10 @@ from limner.families.checkpoint import local_file
 from limner.families.diffusion.folders import INDEX, read_pipeline
 from limner.families.family import Hash
 
-_DESCRIBING = frozenset({".json", ".txt", ".model", ".jinja"})
+DESCRIBING = frozenset({".json", ".txt", ".model", ".jinja"})
 """Endings of descriptions, vocabularies and templates."""
 
-_LARGEST = 64 * 1024 * 1024
+LARGEST = 64 * 1024 * 1024
 """Bytes of a description; what is larger is something else."""
 
 
@@ -28,9 +28,9 @@ def files_of(folder: Path, sha256_of: Hash) -> tuple[WeightFile, ...]:
         for name, entry in sorted(pipeline.settings.items())
         if isinstance(entry, list) and re.fullmatch(r"\w{1,60}", name) and (folder / name).is_dir()
         for path in sorted((folder / name).iterdir())
-        if path.suffix.lower() in _DESCRIBING and path.is_file()
+        if path.suffix.lower() in DESCRIBING and path.is_file()
     ]
-    small = [path for path in described if path.stat().st_size <= _LARGEST]
+    small = [path for path in described if path.stat().st_size <= LARGEST]
     named = {path.relative_to(folder).as_posix(): path for path in (*weights, *small)}
     named[INDEX] = folder / INDEX
     return tuple(

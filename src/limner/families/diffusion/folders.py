@@ -113,14 +113,14 @@ def read_weights(paths: tuple[Path, ...]) -> Header:
     return Header("safetensors", tensors, metadata, missing)
 
 
-_WEIGHTLESS = re.compile(r"(tokenizer|scheduler|feature_extractor|image_processor|processor)(_\d)?")
-_SPARED = ("safety_checker",)
+WEIGHTLESS = re.compile(r"(tokenizer|scheduler|feature_extractor|image_processor|processor)(_\d)?")
+SPARED = ("safety_checker",)
 """Parts whose weights nobody misses."""
 
 
 def _has_weights(folder: Path, name: str) -> bool:
     return bool(re.fullmatch(r"\w{1,60}", name)) and (
-        not _WEIGHTLESS.fullmatch(name) and (name not in _SPARED or (folder / name).is_dir())
+        not WEIGHTLESS.fullmatch(name) and (name not in SPARED or (folder / name).is_dir())
     )
 
 
