@@ -51,12 +51,20 @@ class Residency:
                 f"{ref.name} is of the family {installed.card.family}, which is not installed."
             )
         try:
-            return family.load(installed, Placement(threads=threads))
+            return family.load(installed, Placement(threads, self._release))
         except MemoryError as error:
             raise OutOfMemory(
                 f"{ref.name} does not fit into the memory that is free. Close other programs, "
                 "or choose a smaller model."
             ) from error
+
+    def _release(self, bytes_: int) -> None:
+        """Let models go, least recently used first, until they held that much."""
+        released = 0
+        while self._models and released < bytes_:
+            _, (_, model) = self._models.popitem(last=False)
+            released += model.bytes
+            model.close()
 
     def _make_room(self) -> None:
         while len(self._models) > 1 and self._held() > self._budget:

@@ -25,11 +25,19 @@ Pixels = npt.NDArray[np.uint8]
 """A picture: height × width × 4, straight (not premultiplied) RGBA, 8 bits, sRGB."""
 
 
+def _keep_all(_: int) -> None:
+    return
+
+
 @dataclass(frozen=True)
 class Placement:
-    """Where and how a model runs: what the engine decided, not the Recipe."""
+    """Where and how a model runs: what the engine decided, not the Recipe.
+
+    `make_room` lets other models go until that many bytes are free, or none is left to go.
+    """
 
     threads: int
+    make_room: Callable[[int], None] = _keep_all
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """The families of diffusion models, all on one driver: facts in, cards and pictures out."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,8 +10,9 @@ from limner.domain.capability import Capability, Range, Sizes, TaskInputs
 from limner.domain.card import Installed, ModelCard
 from limner.domain.composition import ControlKind
 from limner.domain.errors import WeightsRejected
-from limner.domain.recipe import InputRole, Task
+from limner.domain.recipe import InputRole, Size, Task
 from limner.families.checkpoint import own_name
+from limner.families.diffusion.activations import Work
 from limner.families.diffusion.adapting import METHODS
 from limner.families.diffusion.calls import OWN, manner_of
 from limner.families.diffusion.control_family import STEERED
@@ -80,15 +82,25 @@ class DiffusionFamily:
 
     def load(self, installed: Installed, placement: Placement, /) -> LoadedModel:
         """Load the pipeline with diffusers; raises WeightsRejected where it cannot be."""
-        from limner.families.diffusion.loading import choose_device, load_pipeline
         from limner.families.diffusion.model import DiffusionModel
+        from limner.families.diffusion.ways import load_fitting
 
         folder = installed.files[INDEX].parent
         found = recognise_folder(folder)
-        facts = facts_of(installed.card.family, installed.card.variant)
-        manner = manner_of(facts, found.prediction)
-        device = choose_device()
-        return DiffusionModel(load_pipeline(folder, device), manner, device, placement.threads)
+        card = installed.card
+        manner = manner_of(facts_of(card.family, card.variant), found.prediction)
+        loaded = load_fitting(folder, _works(card), placement.make_room)
+        return DiffusionModel(loaded.pipeline, manner, loaded.device, placement.threads, loaded.way)
+
+
+def _works(card: ModelCard) -> tuple[Work, ...]:
+    """Return what memory is planned for: pictures of the usual size, else of the smallest."""
+    sizes, guided = card.capability.sizes, card.capability.negative_prompt
+    usual = sizes.default or Size(width=512, height=512)
+    least = sizes.drawn[0] if sizes.drawn else usual.pixels
+    side = max(sizes.multiple, math.isqrt(least) // sizes.multiple * sizes.multiple)
+    every = dict.fromkeys((usual, Size(width=side, height=side)))
+    return tuple(Work(size, guided=guided) for size in every)
 
 
 def _capability(facts: Facts, found: Finding) -> Capability:

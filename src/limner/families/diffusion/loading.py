@@ -63,11 +63,17 @@ def libraries() -> Libraries:
         ) from error
 
 
-def load_pipeline(folder: Path, device: Device) -> Any:
-    """Return the pipeline of a diffusers folder, on its device.
+def load_pipeline(
+    folder: Path,
+    device: Device,
+    changes: Mapping[str, Any] | None = None,
+    moved: bool = True,
+) -> Any:
+    """Return the pipeline of a diffusers folder, on its device unless it is not to be `moved`.
 
-    Nothing is fetched and no code of the folder is run. Raises WeightsRejected for weights that
-    do not fit their description or hold numbers that are none.
+    `changes` are options of `from_pretrained` that differ from the plain ones. Nothing is
+    fetched and no code of the folder is run. Raises WeightsRejected for weights that do not fit
+    their description or hold numbers that are none.
     """
     described = read_pipeline(folder)
     used = libraries()
@@ -84,6 +90,7 @@ def load_pipeline(folder: Path, device: Device) -> Any:
         "use_safetensors": True,
         "local_files_only": True,
         "variant": _variant(folder, tuple(described.components)),
+        **(changes or {}),
     }
     try:
         with quiet():
@@ -96,7 +103,7 @@ def load_pipeline(folder: Path, device: Device) -> Any:
             "newer Limner if the model is newer."
         ) from error
     _check_numbers(folder, pipeline, used.torch)
-    return pipeline.to(device.name)
+    return pipeline.to(device.name) if moved else pipeline
 
 
 def parts_of(pipeline: Any) -> dict[str, Any]:

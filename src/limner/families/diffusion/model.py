@@ -10,7 +10,8 @@ from limner.domain.recipe import AdapterRef, InputRole, Recipe, Task
 from limner.families.diffusion.adapting import Worn, put_on, take_off
 from limner.families.diffusion.calls import OWN, Manner, arguments_of, negative_of, takes, to_pixels
 from limner.families.diffusion.conditioning import condition
-from limner.families.diffusion.easing import eases
+from limner.families.diffusion.demand import Way
+from limner.families.diffusion.easing import eased, eases, named
 from limner.families.diffusion.extras import clip_skip_of, guidance_of
 from limner.families.diffusion.guidance import guided
 from limner.families.diffusion.loading import (
@@ -27,6 +28,7 @@ from limner.families.diffusion.regions import Told, laid_out, told
 from limner.families.diffusion.samplers import build, give_noise
 from limner.families.diffusion.seeing import Eyes
 from limner.families.diffusion.steering import Nets, steering_of
+from limner.families.diffusion.ways import LOSSY
 from limner.families.family import Order, Pixels, Watch
 
 
@@ -36,12 +38,20 @@ class DiffusionModel:
     Each picture is what the pipeline itself draws with these arguments, bit by bit.
     """
 
-    def __init__(self, pipeline: Any, manner: Manner, device: Device, threads: int) -> None:
+    def __init__(
+        self,
+        pipeline: Any,
+        manner: Manner,
+        device: Device,
+        threads: int,
+        way: Way | None = None,
+    ) -> None:
         self._manner = manner
         self._device = device
         self._threads = threads
         self._used: Libraries = libraries()
-        self._eased: tuple[str, ...] = ()
+        self._eased: tuple[str, ...] = eased(way) if way else ()
+        self._packed = LOSSY.get(way.quantisation, "") if way else ""
         self._worn: tuple[AdapterRef, ...] = ()
         self._pipelines: dict[type, Any] = {}
         self._first = self._keep(pipeline)
@@ -70,13 +80,22 @@ class DiffusionModel:
     @property
     def fitting(self) -> str:
         """How it was made to fit into memory after it did not."""
-        return ", ".join(self._eased)
+        packed = (f"weights in {self._packed}",) if self._packed else ()
+        return ", ".join((*packed, *self._eased))
 
     def perform(self, orders: Sequence[Order], watch: Watch) -> list[Pixels]:
         """Draw orders, one at a time."""
         if self._device.name == "cpu":
             self._used.torch.set_num_threads(self._threads)
         tell = _once(watch.tell)
+        if self._packed:
+            tell(
+                Notice(
+                    "packed_weights",
+                    f"To fit into memory, weights are kept in {self._packed}: pictures differ a "
+                    "little from those of the full weights.",
+                )
+            )
         return [
             self._fitted(order, Watch(tell, watch.token, watch.first + position))
             for position, order in enumerate(orders)
@@ -93,9 +112,7 @@ class DiffusionModel:
 
     def _fitted(self, order: Order, watch: Watch) -> Pixels:
         """Draw an order; where memory runs out, again in a way that takes less, if there is one."""
-        for ease in eases(self._device.name):
-            if ease.name in self._eased:
-                continue
+        for ease in eases(self._device.name, self._eased):
             try:
                 return self._draw(order, watch)
             except MemoryError:
@@ -197,9 +214,8 @@ class DiffusionModel:
     def _keep(self, pipeline: Any) -> Any:
         pipeline.set_progress_bar_config(disable=True)
         pipeline.encode_prompt = Memo(pipeline.encode_prompt)
-        for ease in eases(self._device.name):
-            if ease.name in self._eased:
-                ease.apply(pipeline)
+        for ease in named(self._eased):
+            ease.apply(pipeline)
         self._pipelines[type(pipeline)] = pipeline
         return pipeline
 

@@ -1,0 +1,124 @@
+"""Models in memory the way a planner chose: number formats, narrow weights, parts that wait."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from limner.domain.errors import OutOfMemory
+from limner.families.diffusion.activations import Work
+from limner.families.diffusion.demand import Way, storage_of
+from limner.families.diffusion.hardware import machine_here
+from limner.families.diffusion.inventory import PACKED, Part, take_inventory
+from limner.families.diffusion.loading import Device, libraries, load_pipeline
+from limner.families.diffusion.planner import choose, fits, plans, smaller
+
+_NARROW = {"fp8": "float8_e4m3fn", "float16": "float16", "bfloat16": "bfloat16"}
+
+LOSSY = {"fp8": "8 bits (fp8)", "int8": "8 bits (int8)", "nf4": "4 bits (nf4)"}
+"""Ways of keeping weights that change pixels a little, in words."""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A pipeline in memory, where it computes, and the way it was made to fit."""
+
+    pipeline: Any
+    device: Device
+    way: Way
+
+
+def load_fitting(folder: Path, works: Sequence[Work], make_room: Callable[[int], None]) -> Loaded:
+    """Load a diffusers folder in the best way that fits the memory that is free.
+
+    It is planned for the first of `works` that anything fits for. `make_room` is asked to free
+    bytes before a lesser way is taken. Where a prediction was wrong and memory runs out, the next
+    smaller way is tried. Raises OutOfMemory where none fits, and WeightsRejected.
+    """
+    parts = take_inventory(folder)
+    machine = machine_here()
+    best = plans(parts, works[0], machine)
+    if best and not fits(best[0], machine):
+        make_room(best[0].demand.needed - machine.memory)
+        machine = machine_here()
+    for work in works:
+        try:
+            way = choose(parts, work, machine).way
+            break
+        except OutOfMemory:
+            if work is works[-1]:
+                raise
+    while True:
+        device = Device(machine.device, way.dtype)
+        try:
+            return Loaded(load_way(folder, parts, way, device), device, way)
+        except MemoryError:
+            way = smaller(way, parts, work, machine).way
+
+
+def load_way(folder: Path, parts: Sequence[Part], way: Way, device: Device) -> Any:
+    """Return the pipeline of a folder, loaded a certain way.
+
+    What is to wait in the machine's memory is left there: see `easing`.
+    """
+    narrow = {
+        part.name: storage_of(part, way)
+        for part in parts
+        if part.stored not in PACKED and storage_of(part, way) not in (way.dtype, "float32")
+    }
+    pipeline = load_pipeline(folder, device, _options(parts, narrow, way), moved=False)
+    used = libraries()
+    for name, storage in narrow.items():
+        if storage in _NARROW:
+            _narrow(getattr(pipeline, name), getattr(used.torch, _NARROW[storage]), device)
+    return pipeline if way.offload != "none" else pipeline.to(device.name)
+
+
+def _options(parts: Sequence[Part], narrow: Mapping[str, str], way: Way) -> dict[str, Any]:
+    """Return what `from_pretrained` is told of number formats and quantisation."""
+    used = libraries()
+    kept = {
+        part.name: getattr(used.torch, narrow[part.name])
+        for part in parts
+        if narrow.get(part.name) in ("float16", "bfloat16")
+    }
+    dtype = getattr(used.torch, way.dtype)
+    options: dict[str, Any] = {"torch_dtype": {**kept, "default": dtype} if kept else dtype}
+    packed = [name for name, storage in narrow.items() if storage in ("int8", "nf4")]
+    if packed:
+        settings = (
+            {"load_in_8bit": True}
+            if way.quantisation == "int8"
+            else {
+                "load_in_4bit": True,
+                "bnb_4bit_quant_type": "nf4",
+                "bnb_4bit_compute_dtype": dtype,
+            }
+        )
+        options["quantization_config"] = used.diffusers.PipelineQuantizationConfig(
+            quant_backend=f"bitsandbytes_{8 if way.quantisation == 'int8' else 4}bit",
+            quant_kwargs=settings,
+            components_to_quantize=packed,
+        )
+    return options
+
+
+def _narrow(part: Any, storage: Any, device: Device) -> None:
+    """Keep the weights of a part's layers in a narrow format; each is widened while it computes.
+
+    Norms and embeddings stay wide: they are small, and errors in them are not. So does `wo` of
+    T5, to whose number format it turns what it computes.
+    """
+    torch, hooks = libraries().torch, libraries().diffusers.hooks
+    compute = device.torch_dtype
+    layerwise = import_module("diffusers.hooks.layerwise_casting")
+    spared = (*layerwise.DEFAULT_SKIP_MODULES_PATTERN, r"\.wo$")
+    wide = (torch.nn.Embedding,)
+    hooks.apply_layerwise_casting(part, storage, compute, spared, wide)
+    for module in part.modules():
+        hook = getattr(module, "_diffusers_hook", None)
+        if hook is None or hook.get_hook("layerwise_casting") is None:
+            for tensor in (*module.parameters(recurse=False), *module.buffers(recurse=False)):
+                if tensor.is_floating_point():
+                    tensor.data = tensor.data.to(compute)
