@@ -181,8 +181,11 @@ class Capability(Frozen):
     """The maps it makes of pictures, for ControlNets to follow."""
     references: tuple[Purpose, ...] = ()
     """What it takes from reference pictures."""
+    referred: tuple[Task, ...] = ()
+    """The tasks in which it takes references."""
+    most_references: int = 4
     sees: bool = False
-    """Whether it sees references by itself, without an adapter."""
+    """Whether it sees references by itself, without an adapter and without weights."""
     refers: str = ""
     """For adapters that see references: the family whose models take them."""
     layout: tuple[Task, ...] = ()
@@ -273,6 +276,8 @@ class Capability(Frozen):
             raise InvalidOption(
                 f"{model.name} draws along a picture of one kind: give one control, {kinds}."
             )
+        if self.follows and any((one.weight, one.start, one.end) != (1, 0, 1) for one in controls):
+            raise InvalidOption(f"{model.name} follows its control fully. Leave the weight out.")
         if controls and not self.controlled:
             raise InvalidOption(f"{model.name} follows no controls. Leave them out.")
         if controls and draft.task not in self.controlled:
@@ -287,8 +292,16 @@ class Capability(Frozen):
     def _references_of(
         self, draft: Draft, references: tuple[Reference, ...], model: ModelRef
     ) -> tuple[Reference, ...]:
-        if references and not (self.references and draft.task.takes_words):
-            raise InvalidOption(f"{model.name} takes no reference pictures. Leave them out.")
+        if references and draft.task not in self.referred:
+            can = f" (but in {', '.join(self.referred)})" if self.referred else ""
+            raise InvalidOption(f"{model.name} takes no reference pictures in {draft.task}{can}.")
+        if len(references) > self.most_references:
+            raise InvalidOption(
+                f"{model.name} takes at most {self.most_references} references, not "
+                f"{len(references)}."
+            )
+        if self.sees and any(one.weight != 1 for one in references):
+            raise InvalidOption(f"{model.name} knows no weights of references. Leave them out.")
         for one in references:
             if one.purpose not in self.references:
                 can = ", ".join(self.references)

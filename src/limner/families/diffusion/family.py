@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from limner.domain.capability import Capability, Range, Sizes, TaskInputs
 from limner.domain.card import Installed, ModelCard
-from limner.domain.composition import ControlKind
+from limner.domain.composition import ControlKind, Purpose
 from limner.domain.errors import WeightsRejected
 from limner.domain.recipe import InputRole, Size, Task
 from limner.families.checkpoint import own_name
@@ -21,6 +22,7 @@ from limner.families.diffusion.facts import Facts, facts_of
 from limner.families.diffusion.files import files_of
 from limner.families.diffusion.finding import Finding, Kind, Prediction
 from limner.families.diffusion.folders import INDEX, recognise_folder
+from limner.families.diffusion.reference_family import SEEN_BY_ADAPTERS
 from limner.families.diffusion.regions import LAID_OUT
 from limner.families.diffusion.samplers import samplers_for, schedules_for
 from limner.families.family import Hash, LoadedModel, Placement
@@ -122,9 +124,47 @@ def _capability(facts: Facts, found: Finding) -> Capability:
         controls=_followed(facts) if steered else (),
         controlled=_around(facts.controls) if steered else (),
         follows=follows,
+        **_references(facts),
         layout=tuple(one for one in _tasks(facts) if one in _WHOLE and facts.family in LAID_OUT),
         extras=extras_of(facts),
     )
+
+
+def _references(facts: Facts) -> dict[str, Any]:
+    """Return what a variant takes from references, and in which tasks."""
+    every = tuple(Purpose)
+    if facts.family in SEEN_BY_ADAPTERS:
+        purposes = every if facts.family == "sdxl" else (Purpose.SUBJECT,)
+        return {"references": purposes, "referred": _tasks(facts)}
+    pictures = _SEEN.get((facts.family, facts.variant)) or _SEEN.get((facts.family, ""))
+    if pictures is None:
+        return {}
+    tasks = tuple(one for one in facts.pipelines if one in pictures.tasks)
+    return {
+        "references": every,
+        "referred": tasks,
+        "most_references": pictures.most,
+        "sees": True,
+    }
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """The tasks in which a model sees references by itself, and how many."""
+
+    tasks: tuple[Task, ...]
+    most: int
+
+
+_SEEN: Mapping[tuple[str, str], _Seen] = MappingProxyType(
+    {
+        ("flux1", "kontext-dev"): _Seen((Task.TEXT_TO_IMAGE,), 1),
+        ("flux2", ""): _Seen((Task.TEXT_TO_IMAGE, Task.EDIT), 8),
+        ("qwen-image", "edit-2509"): _Seen((Task.EDIT,), 2),
+        ("qwen-image", "edit-2511"): _Seen((Task.EDIT,), 2),
+    }
+)
+"""By (family, variant), every variant where that is empty."""
 
 
 def _tasks(facts: Facts) -> tuple[Task, ...]:

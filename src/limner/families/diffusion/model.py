@@ -24,6 +24,7 @@ from limner.families.diffusion.loading import (
 )
 from limner.families.diffusion.memo import Memo
 from limner.families.diffusion.previews import LatentMap, fit_map, spread
+from limner.families.diffusion.references import Spectacles, shown
 from limner.families.diffusion.regions import Told, laid_out, told
 from limner.families.diffusion.samplers import build, give_noise
 from limner.families.diffusion.seeing import Eyes
@@ -59,6 +60,8 @@ class DiffusionModel:
         self._noise = {**own.config, "_class_name": type(own).__name__}
         self._map: LatentMap | None = None
         self._nets = Nets(device)
+        through = hasattr(pipeline, "unet") and hasattr(pipeline, "load_ip_adapter")
+        self._spectacles = Spectacles(pipeline, device) if through else None
         self._eyes = Eyes(device)
         self.bytes = bytes_of(pipeline)
 
@@ -135,6 +138,7 @@ class DiffusionModel:
         asked = {
             **arguments_of(order, pipeline, self._manner.guidance),
             **steering.arguments(pipeline),
+            **self._seen(order, pipeline),
         }
         regions = self._regions(order, pipeline, asked, watch)
         generator = self._generator(recipe)
@@ -153,6 +157,13 @@ class DiffusionModel:
             self._used.torch.manual_seed(recipe.seed)
             drawn = pipeline(**arguments).images[0]
         return to_pixels(drawn)
+
+    def _seen(self, order: Order, pipeline: Any) -> dict[str, Any]:
+        """Return the arguments by which a pipeline sees the references of an order."""
+        if self._spectacles is None:
+            return shown(order)
+        guided = self._manner.guidance == "guidance_scale" and (order.recipe.guidance or 0) > 1
+        return self._spectacles.look(order, guided and _is_guided(pipeline))
 
     def _generator(self, recipe: Recipe) -> Any:
         return self._used.torch.Generator("cpu").manual_seed(recipe.seed)
@@ -286,6 +297,11 @@ def _keeps(recipe: Recipe) -> bool:
     init = recipe.input(InputRole.INIT)
     strength = 1.0 if init is None or init.strength is None else init.strength
     return int((recipe.steps or 1) * strength) < 1
+
+
+def _is_guided(pipeline: Any) -> bool:
+    """Whether a pipeline asks for predictions without words at all: consistency models do not."""
+    return getattr(pipeline.unet.config, "time_cond_proj_dim", None) is None
 
 
 def _parts_for(wanted: type, pipeline: Any) -> dict[str, Any]:

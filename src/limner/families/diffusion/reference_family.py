@@ -1,0 +1,109 @@
+"""Adapters that see references (IP-Adapters), recognised so that a Recipe can name them."""
+
+import json
+from pathlib import Path
+
+from limner.domain.capability import Capability
+from limner.domain.card import Installed, Licence, ModelCard, WeightFile
+from limner.domain.errors import InvalidRequest, WeightsRejected
+from limner.families.checkpoint import own_name
+from limner.families.diffusion.finding import Kind
+from limner.families.diffusion.headers import read_header
+from limner.families.diffusion.layouts import recognise_file
+from limner.families.diffusion.parts import title_of
+from limner.families.diffusion.tensors import Header
+from limner.families.family import Hash, LoadedModel, Placement
+
+ENCODER = "image_encoder"
+ENCODER_CONFIG, ENCODER_WEIGHTS = f"{ENCODER}/config.json", f"{ENCODER}/model.safetensors"
+
+SEEN_BY_ADAPTERS = frozenset({"sd1", "sdxl"})
+"""Families that see references through IP-Adapters here."""
+
+_WIDTHS = (
+    ("image_proj.proj.weight", "projection_dim"),
+    ("image_proj.proj_in.weight", "hidden_size"),
+)
+"""The tensor that reads what the encoder saw, and what of the encoder is as wide."""
+
+_LONGEST = 1_000_000
+
+
+class ReferenceFamily:
+    """Knows IP-Adapters by their headers; the encoder that looks lies beside them."""
+
+    name = "reference"
+
+    def cards(self) -> tuple[ModelCard, ...]:
+        """None: these adapters are the user's own."""
+        return ()
+
+    def recognise(self, path: Path, sha256_of: Hash, /) -> ModelCard | None:
+        """Return the card of a safetensors file that sees references, or None.
+
+        Raises WeightsRejected where the folder `image_encoder` beside it is missing or belongs to
+        another adapter.
+        """
+        if path.suffix.lower() != ".safetensors" or not path.is_file():
+            return None
+        found = recognise_file(path)
+        if found.kind is not Kind.REFERENCE or found.family not in SEEN_BY_ADAPTERS:
+            return None
+        _check_encoder(path, read_header(path))
+        name = own_name(path)
+        named = {path.name: path, ENCODER_CONFIG: None, ENCODER_WEIGHTS: None}
+        files = []
+        for called, at in named.items():
+            file = at or path.parent / called
+            size = file.stat().st_size
+            files.append(WeightFile(name=called, sha256=sha256_of(file), bytes=size, sources=()))
+        return ModelCard(
+            name=name,
+            title=name,
+            summary=found.reason,
+            family=self.name,
+            variant=found.family,
+            files=tuple(files),
+            licence=Licence(spdx="NOASSERTION", commercial=False, attribution="", url=""),
+            homepage="",
+            capability=Capability(tasks=(), refers=found.family),
+        )
+
+    def load(self, installed: Installed, _placement: Placement) -> LoadedModel:
+        """Raise InvalidRequest: it sees for a model, and draws nothing by itself."""
+        family = title_of(installed.card.capability.refers)
+        raise InvalidRequest(
+            f"{installed.card.name} sees references for a model of {family}. Give both: "
+            "--model MODEL --reference FILE."
+        )
+
+
+def _check_encoder(path: Path, header: Header) -> None:
+    said = _config(path.parent / ENCODER_CONFIG)
+    if not said or not (path.parent / ENCODER_WEIGHTS).is_file():
+        raise WeightsRejected(
+            f"{path.name} looks at pictures through an encoder, and the folder {ENCODER} beside it "
+            "is missing. Get it from where the adapter came from: config.json and "
+            "model.safetensors."
+        )
+    for tensor, width in _WIDTHS:
+        if tensor in header.tensors:
+            reads, sees = header.tensors[tensor].shape[-1], said.get(width)
+            if reads != sees:
+                raise WeightsRejected(
+                    f"{path.name} reads {reads} numbers of a picture, and the encoder in "
+                    f"{ENCODER} gives {sees}: it belongs to another adapter."
+                )
+
+
+def _config(path: Path) -> dict[str, object]:
+    try:
+        if path.stat().st_size > _LONGEST:
+            return {}
+        described = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return described if isinstance(described, dict) else {}
+
+
+FAMILY = ReferenceFamily()
