@@ -158,14 +158,29 @@ def spoiled(kind: str, tensors: dict[str, Any]) -> dict[str, Any]:
         return {**tensors, f"{name}.lora_down.weight": down, f"{name}.lora_up.weight": up}
     if kind == "another shape":
         return {**tensors, first: torch.ones(2, 3)}
+    if kind == "another rank":
+        return {**tensors, first: torch.ones(3, 8)}
+    if kind == "a side missing":
+        return {name: tensor for name, tensor in tensors.items() if name != first}
+    if kind == "more than an adapter":
+        return {**tensors, "conv_in.weight": torch.ones(2)}
     return {**tensors, first: torch.full_like(tensors[first], float("nan"))}
 
 
 @pytest.mark.parametrize(
     ("kind", "reason"),
     [
-        ("an unknown layer", "does not fit this model: .*down_blocks"),
-        ("another shape", "does not fit this model"),
+        ("an unknown layer", "1 of its 4 layers are none of the model's: lora_unet_down_blocks_7"),
+        ("another shape", "attn1_to_q is 8 x 3, and the model's layer down_blocks.* is 8 x 8"),
+        ("another rank", "its ranks differ in lora_unet_.*attn1_to_q, whose sides are 3 x 8 and 8"),
+        (
+            "a side missing",
+            "not whole: of the layer lora_unet_.*attn1_to_q it holds only alpha, up",
+        ),
+        (
+            "more than an adapter",
+            "holds 1 tensors that are no part of an adapter .*: conv_in.weight",
+        ),
         ("no numbers", "numbers that are none"),
     ],
 )
@@ -188,11 +203,7 @@ def test_a_file_cut_short_is_told(model: DiffusionModel, tmp_path: Path) -> None
 
 
 def test_kinds_that_are_not_put_on_are_told(model: DiffusionModel, tmp_path: Path) -> None:
-    made = {
-        f"lora_unet_{BLOCK.replace('.', '_')}_attn1_to_q.hada_w{one}_{side}": torch.ones(2, 2)
-        for one in (1, 2)
-        for side in "ab"
-    }
-    path = written(tmp_path / "fox.safetensors", made)
-    with pytest.raises(InvalidOption, match="of the kind LoHa, which is not put on yet"):
+    name = f"lora_unet_{BLOCK.replace('.', '_')}_attn1_to_q.oft_blocks"
+    path = written(tmp_path / "fox.safetensors", {name: torch.ones(2, 4, 4)})
+    with pytest.raises(InvalidOption, match="of the kind OFT, which is not put on"):
         draw(model, (path, 1.0))

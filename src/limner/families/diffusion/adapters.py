@@ -9,8 +9,8 @@ from limner.families.diffusion.tensors import Tensor
 
 _WEIGHT = re.compile(
     r"(?P<module>.+?)[._](?P<kind>"
-    r"lora[._]down|lora[._]up|lora_[AB](\.[a-z_]+)?|lora\d?\.(down|up)"
-    r"|hada_w[12]_[ab]|lokr_w[12](_[ab])?|oft_(blocks|diag)|dora_scale"
+    r"lora[._](down|up|mid)|lora_[AB](\.[a-z_]+)?|lora\d?\.(down|up)|lora_linear_layer\.(down|up)"
+    r"|hada_(w[12]_[ab]|t[12])|lokr_(w[12](_[ab])?|t2)|oft_(blocks|diag)|dora_scale"
     r"|lora_magnitude_vector(\.[a-z_]+)?|diff(_b)?"
     r")(\.weight)?$"
 )

@@ -7,7 +7,7 @@ from typing import Any
 
 from limner.domain.event import Happening, Notice, Preview, Step
 from limner.domain.recipe import AdapterRef, InputRole, Recipe, Task
-from limner.families.diffusion.adapting import Worn, put_on, take_off
+from limner.families.diffusion.adapting import Wearing, Worn, put_on
 from limner.families.diffusion.calls import OWN, Manner, arguments_of, negative_of, takes, to_pixels
 from limner.families.diffusion.conditioning import condition
 from limner.families.diffusion.demand import Way
@@ -54,6 +54,7 @@ class DiffusionModel:
         self._eased: tuple[str, ...] = eased(way) if way else ()
         self._packed = LOSSY.get(way.quantisation, "") if way else ""
         self._worn: tuple[AdapterRef, ...] = ()
+        self._wearing = Wearing()
         self._pipelines: dict[type, Any] = {}
         self._first = self._keep(pipeline)
         own = pipeline.scheduler
@@ -188,13 +189,13 @@ class DiffusionModel:
         wanted = order.recipe.adapters
         if wanted == self._worn:
             return
-        take_off(self._first)
+        self._wearing.take_off()
         self._worn = ()
         for pipeline in self._pipelines.values():
             pipeline.encode_prompt.forget()
         if wanted:
             worn = [Worn(order.file_of(one.sha256), one.name, one.weight) for one in wanted]
-            put_on(self._first, worn)
+            self._wearing = put_on(self._first, worn)
             self._worn = wanted
 
     def _words(self, recipe: Recipe, pipeline: Any, watch: Watch) -> dict[str, Any]:
