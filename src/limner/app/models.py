@@ -53,6 +53,11 @@ class Models:
                 f"No model inside Limner does {task.value}. Name one that does, or its folder."
             )
         card = self._usable(name)
+        if card.capability.uses and not (card.capability.tasks or card.capability.judges):
+            raise InvalidOption(
+                f"{card.name} draws nothing by itself: it is {', '.join(card.capability.uses)}. "
+                "Name a model with --model, and this beside it."
+            )
         if not card.capability.supports(task):
             can = [one.name for one in self.catalog.cards() if one.capability.supports(task)]
             raise InvalidOption(
@@ -118,12 +123,13 @@ class Models:
             raise ModelNotFound(f"{path} is not among the places of your models.{known}")
 
     def adapter(self, text: str, model: ModelCard) -> AdapterRef:
-        """Return the adapter for a model that `FILE[:WEIGHT]` or `NAME[:WEIGHT]` names.
+        """Return the adapter for a model that `FILE[:WEIGHT[:TEXT_WEIGHT]]` names, or its name.
 
-        The weight is 1 unless it is said. Raises ModelNotFound, WeightsRejected, or InvalidOption
+        The weight is 1 unless it is said; that in the text encoders is the same unless it is
+        said. Raises ModelNotFound, WeightsRejected, or InvalidOption
         for what is no adapter, or one for another family.
         """
-        name, weight = _split_weight(text)
+        name, weight, text_weight = _split_weights(text)
         card = self._usable(name)
         if not card.capability.adapts:
             raise InvalidOption(f"{name} is a model, not an adapter. Name it with --model.")
@@ -133,7 +139,12 @@ class Models:
                 f"{model.family}. Choose an adapter for this family, or a model of that one."
             )
         self._chosen[card.weights_digest] = card
-        return AdapterRef(name=card.name, sha256=card.weights_digest, weight=weight)
+        return AdapterRef(
+            name=card.name,
+            sha256=card.weights_digest,
+            weight=weight,
+            text_weight=text_weight,
+        )
 
     def request(
         self,
@@ -197,15 +208,27 @@ class Models:
 _MOST_WEIGHT = 10.0
 
 
-def _split_weight(text: str) -> tuple[str, float]:
-    """Split `FILE:0.8` into its parts; a colon that no number follows belongs to the file."""
+def _split_weights(text: str) -> tuple[str, float, float | None]:
+    """Split `FILE:0.8:0.4` into the file, its weight, and that in the text encoders if another.
+
+    A colon that no number follows belongs to the file.
+    """
+    rest, last = _split_weight(text)
+    name, first = _split_weight(rest)
+    if first is None:
+        return rest, 1.0 if last is None else last, None
+    return name, first, None if last == first else last
+
+
+def _split_weight(text: str) -> tuple[str, float | None]:
+    """Split `FILE:0.8` into its parts, None where there is no number."""
     name, colon, number = text.rpartition(":")
-    if not colon:
-        return text, 1.0
     try:
-        weight = float(number)
+        weight = float(number) if colon and name else None
     except ValueError:
-        return text, 1.0
+        weight = None
+    if weight is None:
+        return text, None
     if not -_MOST_WEIGHT <= weight <= _MOST_WEIGHT:
         raise InvalidOption(
             f"The weight of {name} must be {-_MOST_WEIGHT:g} to {_MOST_WEIGHT:g}, not {number}."

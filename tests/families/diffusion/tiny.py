@@ -58,8 +58,8 @@ def _vae(latents: int = 4, blocks: int = 2) -> Any:
     )
 
 
-def _clip(projected: bool = False) -> Any:
-    config = transformers.CLIPTextConfig(**CLIP)
+def _clip(projected: bool = False, width: int = 16) -> Any:
+    config = transformers.CLIPTextConfig(**{**CLIP, "hidden_size": width})
     return (
         transformers.CLIPTextModelWithProjection(config)
         if projected
@@ -104,12 +104,12 @@ def _still(make: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @_still
-def sd1() -> Any:
+def sd1(width: int = 16) -> Any:
     return diffusers.StableDiffusionPipeline(
         vae=_vae(),
-        text_encoder=_clip(),
+        text_encoder=_clip(width=width),
         tokenizer=tokens.clip(),
-        unet=diffusers.UNet2DConditionModel(**UNET),
+        unet=diffusers.UNet2DConditionModel(**{**UNET, "cross_attention_dim": width}),
         scheduler=diffusers.DDIMScheduler(),
         safety_checker=None,
         feature_extractor=None,

@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Callable, Iterator
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
+from limner.domain.composition import Control, ControlDraft, Reference, ReferenceDraft
 from limner.domain.recipe import Draft, Recipe
 from limner.provenance.foreign.a1111 import read_a1111
 from limner.provenance.foreign.comfyui import read_comfyui, read_workflow
@@ -63,6 +64,15 @@ def _ours(recipe: Recipe) -> ForeignSettings:
     }
     fields["model"] = recipe.model.name
     fields["upscaler"] = recipe.upscaler.name if recipe.upscaler else None
+    fields["adapters"] = tuple(f"{one.name}:{one.weight:g}" for one in recipe.adapters)
+    fields["controls"] = tuple(
+        ControlDraft(**_named(one), model=one.model.name if one.model else None)
+        for one in recipe.controls
+    )
+    fields["references"] = tuple(
+        ReferenceDraft(**_named(one), model=one.model.name if one.model else None)
+        for one in recipe.references
+    )
     return ForeignSettings(
         tool="Limner",
         draft=Draft(**fields, literal=True),
@@ -70,3 +80,8 @@ def _ours(recipe: Recipe) -> ForeignSettings:
         adapters=tuple(ForeignModel(one.name, one.sha256, one.weight) for one in recipe.adapters),
         recipe=recipe,
     )
+
+
+def _named(one: Control | Reference) -> dict[str, Any]:
+    """Return what a control or reference says besides its models."""
+    return one.model_dump(exclude={"model", "preparer"})
