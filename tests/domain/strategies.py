@@ -25,7 +25,13 @@ SIDES = st.integers(1, 65_535)
 SIZES = st.builds(Size, width=SIDES, height=SIDES)
 SEEDS = st.integers(0, MAX_SEED)
 MODELS = st.builds(ModelRef, name=WORDS, sha256=HEX)
-ADAPTERS = st.builds(AdapterRef, name=WORDS, sha256=HEX, weight=st.floats(-10, 10))
+ADAPTERS = st.builds(
+    AdapterRef,
+    name=WORDS,
+    sha256=HEX,
+    weight=st.floats(-10, 10),
+    text_weight=st.none() | st.floats(-10, 10),
+)
 INPUTS = st.builds(
     RecipeInput,
     asset=HEX,

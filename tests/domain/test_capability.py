@@ -368,6 +368,9 @@ def test_adapters_go_to_models_that_take_them() -> None:
         recipe.digest
         != able.resolve(Draft(prompt="a fox"), MODEL, 1, Company(upscaler=UPSCALER)).digest
     )
+    told = adapter.model_copy(update={"text_weight": 0.0})
+    other = able.resolve(draft, MODEL, 1, Company(upscaler=UPSCALER, adapters=(told,)))
+    assert other.digest != recipe.digest
     with pytest.raises(InvalidOption, match="brush takes no adapters"):
         PAINTER.resolve(draft, MODEL, 1, Company(upscaler=UPSCALER, adapters=(adapter,)))
     with pytest.raises(InvalidOption, match="given twice"):

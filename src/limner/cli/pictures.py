@@ -65,8 +65,11 @@ class Drawing(Finishing):
     adapter: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="FILE[:WEIGHT]",
-            help="A LoRA or one of its kin for this model; may be given several times.",
+            metavar="FILE[:WEIGHT[:TEXT_WEIGHT]]",
+            help=(
+                "A LoRA or one of its kin for this model, with its weight and, if another, that "
+                "in the text encoders; may be given several times."
+            ),
             show_default=False,
         ),
     ] = None

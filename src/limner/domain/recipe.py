@@ -107,11 +107,15 @@ class Size(Frozen):
 
 
 class AdapterRef(Frozen):
-    """An adapter (LoRA and kin) by name and weights digest, with its weight."""
+    """An adapter (LoRA and kin) by name and weights digest, with its weight.
+
+    `text_weight` is that in the text encoders, None for the same as in the denoiser.
+    """
 
     name: str
     sha256: Sha256
     weight: Annotated[float, Field(ge=-10, le=10)] = 1.0
+    text_weight: Annotated[float, Field(ge=-10, le=10)] | None = None
 
     @property
     def ref(self) -> ModelRef:
@@ -223,6 +227,9 @@ class Recipe(Frozen):
         their digest.
         """
         whole = self.model_dump(mode="json")
+        for adapter in whole["adapters"]:
+            if adapter["text_weight"] is None:
+                del adapter["text_weight"]
         return digest({k: v for k, v in whole.items() if v or k not in _LATER})
 
     def extra(self, name: str) -> Extra | None:

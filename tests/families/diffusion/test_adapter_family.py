@@ -86,14 +86,24 @@ def test_an_adapter_alone_draws_nothing(adapter: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("ending", "weight"), [("", 1.0), (":0.5", 0.5), (":-1", -1.0), (":2e-1", 0.2)]
+    ("ending", "weight", "text_weight"),
+    [
+        ("", 1.0, None),
+        (":0.5", 0.5, None),
+        (":-1", -1.0, None),
+        (":2e-1", 0.2, None),
+        (":0.8:0.4", 0.8, 0.4),
+        (":0.8:0", 0.8, 0.0),
+        (":0:1", 0.0, 1.0),
+        (":0.8:0.8", 0.8, None),
+    ],
 )
-def test_the_weight_stands_behind_a_colon(
-    adapter: Path, tmp_path: Path, ending: str, weight: float
+def test_the_weights_stand_behind_colons(
+    adapter: Path, tmp_path: Path, ending: str, weight: float, text_weight: float | None
 ) -> None:
     models = models_at(tmp_path / "home")
     found = models.adapter(f"{adapter}{ending}", model_of("sd1", "LoRA"))
-    assert (found.name, found.weight) == ("My-Fox", weight)
+    assert (found.name, found.weight, found.text_weight) == ("My-Fox", weight, text_weight)
     assert models.locate(found.ref).files == {"adapter.safetensors": adapter}
     again = models_at(tmp_path / "home")
     assert again.adapter(f"My-Fox{ending}", model_of("sd1", "LoRA")) == found
@@ -108,5 +118,11 @@ def test_what_does_not_fit_is_refused(adapter: Path, tmp_path: Path) -> None:
         models.adapter(f"{adapter}:11", model_of("sd1", "LoRA"))
     with pytest.raises(InvalidOption, match="must be -10 to 10, not nan"):
         models.adapter(f"{adapter}:nan", model_of("sd1", "LoRA"))
+    with pytest.raises(InvalidOption, match=r"weight of .*My Fox.* must be -10 to 10, not 11"):
+        models.adapter(f"{adapter}:11:0.5", model_of("sd1", "LoRA"))
+    with pytest.raises(InvalidOption, match="must be -10 to 10, not inf"):
+        models.adapter(f"{adapter}:1:inf", model_of("sd1", "LoRA"))
+    with pytest.raises(ModelNotFound):
+        models.adapter(f"{adapter}:0.5:0.5:0.5", model_of("sd1", "LoRA"))
     with pytest.raises(ModelNotFound):
         models.adapter(f"{adapter}x:1", model_of("sd1", "LoRA"))

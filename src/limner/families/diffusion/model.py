@@ -194,7 +194,10 @@ class DiffusionModel:
         for pipeline in self._pipelines.values():
             pipeline.encode_prompt.forget()
         if wanted:
-            worn = [Worn(order.file_of(one.sha256), one.name, one.weight) for one in wanted]
+            worn = [
+                Worn(order.file_of(one.sha256), one.name, one.weight, one.text_weight)
+                for one in wanted
+            ]
             self._wearing = put_on(self._first, worn)
             self._worn = wanted
 
