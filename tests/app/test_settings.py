@@ -9,10 +9,12 @@ from limner.domain.errors import InvalidOption
 
 NAMES = ("LIMNER_HOME", "LIMNER_THREADS", "LIMNER_MEMORY_MB", "LIMNER_OFFLINE", "HF_ENDPOINT")
 
+TOKENS = ("LIMNER_HUB_TOKEN", "HF_TOKEN")
+
 
 @pytest.fixture(autouse=True)
 def _nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in NAMES:
+    for name in (*NAMES, *TOKENS):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -75,3 +77,20 @@ def test_offline_is_yes_or_no(
 ) -> None:
     monkeypatch.setenv("LIMNER_OFFLINE", value)
     assert read_settings().offline is offline
+
+
+def test_a_token_of_the_hub_is_kept_to_oneself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", "common")
+    assert read_settings().hub_token == "common"
+    monkeypatch.setenv("LIMNER_HUB_TOKEN", " own \n")
+    settings = read_settings()
+    assert settings.hub_token == "own"
+    assert "own" not in repr(settings)
+
+
+@pytest.mark.parametrize("token", ["two words", "a\nX-Evil: 1", "smörgås"])
+def test_what_is_no_token_is_refused(monkeypatch: pytest.MonkeyPatch, token: str) -> None:
+    monkeypatch.setenv("HF_TOKEN", token)
+    with pytest.raises(InvalidOption, match="HF_TOKEN holds characters") as caught:
+        read_settings()
+    assert token not in caught.value.message
