@@ -31,6 +31,14 @@ def test_both_sides_are_measured_and_agree(folder: Path) -> None:
         assert measures[f"{name}, ratio"].value == pytest.approx(ours / plain)
 
 
+def test_a_profile_says_how_far_it_strays(folder: Path) -> None:
+    found = list(run_model_bench(folder, Size(width=64, height=64), 2, lambda _: None, "fast"))
+    note = next(one.note for one in found if one.name == "a step, ratio")
+    assert note == "the same pixels" or "of 255 on average" in note
+    with pytest.raises(InvalidOption, match="exact or fast"):
+        next(run_model_bench(folder, Size(width=64, height=64), 2, lambda _: None, "faster"))
+
+
 def test_what_is_no_folder_is_refused(tmp_path: Path) -> None:
     told: list[str] = []
     with pytest.raises(InvalidOption, match="no diffusers folder"):

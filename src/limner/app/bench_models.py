@@ -21,20 +21,23 @@ _ROUNDS = 3
 
 
 def run_model_bench(
-    folder: Path, size: Size, steps: int, tell: Callable[[str], None]
+    folder: Path, size: Size, steps: int, tell: Callable[[str], None], profile: str = "exact"
 ) -> Iterator[Measure]:
     """Yield figures of a diffusers folder, Limner's beside those of diffusers alone.
 
-    Both draw the same: in processes of their own for memory and loading, in turns in one process
-    for time. Raises InvalidOption for what is no such folder, ModelUnavailable where a process
+    Limner draws by `profile`. Both draw the same: in processes of their own for memory and
+    loading, in turns in one process for time. Raises InvalidOption for what is no such folder, ModelUnavailable where a process
     failed.
     """
-    from limner.families.diffusion.compare import Asked, alternate
+    from limner.families.diffusion.compare import Asked, alternate, profiles_for
 
     if not (folder / "model_index.json").is_file():
         raise InvalidOption(f"{folder} is no diffusers folder. Name one with --model FOLDER.")
+    known = profiles_for(folder)
+    if profile not in known:
+        raise InvalidOption(f"This model is drawn with by {' or '.join(known)}, not {profile}.")
     threads = machine.free_cores()
-    asked = Asked(str(folder), size.width, size.height, steps, threads)
+    asked = Asked(str(folder), size.width, size.height, steps, threads, profile=profile)
     yield Measure("free cores", threads, "cores", machine.processor())
     tell("diffusers alone")
     plain = _alone("diffusers", asked)
@@ -55,7 +58,9 @@ def run_model_bench(
         "a step, ratio",
         per_step["Limner"] / per_step["diffusers"],
         "×",
-        "the same pixels" if turns.equal else "the pixels differ",
+        "the same pixels"
+        if turns.difference == 0
+        else f"pixels differ by {turns.difference:.2f} of 255 on average",
     )
 
 

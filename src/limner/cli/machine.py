@@ -113,6 +113,9 @@ class Bench(Scripted):
         "512x512"
     )
     steps: Annotated[int, typer.Option(metavar="N", help="Its steps in the bench.")] = 4
+    profile: Annotated[
+        str, typer.Option(metavar="NAME", help="How Limner draws with it: exact, fast or faster.")
+    ] = "exact"
     pictures: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Folder of pictures to try the watermark on."),
@@ -161,7 +164,7 @@ def _measures(asked: Bench, tell: Callable[[str], None]) -> Iterator[Iterator["M
 
         if asked.model is None:
             raise InvalidOption("Name the folder of the model, with --model DIR.")
-        yield run_model_bench(asked.model, Size.parse(asked.size), asked.steps, tell)
+        yield run_model_bench(asked.model, Size.parse(asked.size), asked.steps, tell, asked.profile)
         return
     if asked.model is not None:
         raise InvalidOption("--model goes with `limner bench model` only.")

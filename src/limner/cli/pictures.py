@@ -53,6 +53,13 @@ class Drawing(Finishing):
     schedule: Annotated[
         str | None, typer.Option(metavar="NAME", help="The noise levels it goes through.")
     ] = None
+    profile: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="exact, or fast and faster, which may change pixels a little; see models show.",
+        ),
+    ] = None
     option: Annotated[
         list[str] | None,
         typer.Option(
@@ -115,6 +122,7 @@ class Drawing(Finishing):
             "guidance": self.guidance,
             "sampler": self.sampler,
             "schedule": self.schedule,
+            "profile": self.profile,
             "adapters": tuple(self.adapter) if self.adapter else None,
             "controls": tuple(self.control) if self.control else None,
             "references": tuple(self.reference) if self.reference else None,

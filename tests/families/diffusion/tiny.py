@@ -329,14 +329,14 @@ def _qwen_eyes() -> Any:
     )
 
 
-def _qwen_parts(blocks: int = 2) -> dict[str, Any]:
+def _qwen_parts(blocks: int = 2, layers: int = 1) -> dict[str, Any]:
     return {
         "scheduler": diffusers.FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True),
         "vae": _qwen_vae(blocks),
         "text_encoder": _qwen_eyes(),
         "tokenizer": tokens.qwen(),
         "transformer": diffusers.QwenImageTransformer2DModel(
-            num_layers=1,
+            num_layers=layers,
             attention_head_dim=8,
             num_attention_heads=2,
             joint_attention_dim=16,
@@ -346,8 +346,8 @@ def _qwen_parts(blocks: int = 2) -> dict[str, Any]:
 
 
 @_still
-def qwen_image() -> Any:
-    return diffusers.QwenImagePipeline(**_qwen_parts())
+def qwen_image(layers: int = 1) -> Any:
+    return diffusers.QwenImagePipeline(**_qwen_parts(layers=layers))
 
 
 @_still

@@ -7,9 +7,11 @@ from limner.domain.capability import ChoiceExtra, ExtraSpec, NumberExtra
 from limner.domain.recipe import Recipe
 from limner.families.diffusion.facts import Facts
 from limner.families.diffusion.guidance import Guidance, Method, methods_for
+from limner.families.diffusion.profiles import Profile, profiles_of
 
 METHOD, START, STOP = "guidance_method", "guidance_start", "guidance_stop"
 CLIP_SKIP = "clip_skip"
+PROFILE = "profile"
 
 _UNET = "UNet2DConditionModel"
 _DENOISERS: Mapping[str, str] = MappingProxyType(
@@ -53,7 +55,19 @@ def extras_of(facts: Facts) -> tuple[ExtraSpec, ...]:
                 high=_SPARED,
             )
         )
+    extras.append(
+        ChoiceExtra(
+            name=PROFILE,
+            summary="how far pixels may differ from plain diffusers, for speed",
+            choices=profiles_of(facts.family),
+        )
+    )
     return tuple(extras)
+
+
+def profile_of(recipe: Recipe) -> Profile:
+    """Return the profile that a Recipe asks for: exact where nothing is said."""
+    return Profile(str(recipe.extra(PROFILE) or Profile.EXACT))
 
 
 def guidance_of(recipe: Recipe) -> Guidance | None:

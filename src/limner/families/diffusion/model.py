@@ -12,7 +12,7 @@ from limner.families.diffusion.calls import OWN, Manner, arguments_of, negative_
 from limner.families.diffusion.conditioning import condition
 from limner.families.diffusion.demand import Way
 from limner.families.diffusion.easing import eased, eases, named
-from limner.families.diffusion.extras import clip_skip_of, guidance_of
+from limner.families.diffusion.extras import clip_skip_of, guidance_of, profile_of
 from limner.families.diffusion.guidance import guided
 from limner.families.diffusion.loading import (
     Device,
@@ -24,6 +24,7 @@ from limner.families.diffusion.loading import (
 )
 from limner.families.diffusion.memo import Memo
 from limner.families.diffusion.previews import LatentMap, fit_map, spread
+from limner.families.diffusion.profiles import Tuning
 from limner.families.diffusion.references import Spectacles, shown
 from limner.families.diffusion.regions import Told, laid_out, told
 from limner.families.diffusion.samplers import build, give_noise
@@ -61,6 +62,7 @@ class DiffusionModel:
         self._noise = {**own.config, "_class_name": type(own).__name__}
         self._map: LatentMap | None = None
         self._nets = Nets(device)
+        self._tuning = Tuning(pipeline, device.name)
         through = hasattr(pipeline, "unet") and hasattr(pipeline, "load_ip_adapter")
         self._spectacles = Spectacles(pipeline, device) if through else None
         self._eyes = Eyes(device)
@@ -133,6 +135,8 @@ class DiffusionModel:
         if _keeps(recipe):
             return order.inputs[InputRole.INIT].copy()
         self._wear(order)
+        plain = not (recipe.adapters or recipe.references)
+        self._tuning.tune(profile_of(recipe), plain)
         steering = steering_of(order, self._nets, self._eyes)
         pipeline = self._pipeline(recipe.task, steering.nets)
         pipeline.scheduler = self._scheduler(recipe)

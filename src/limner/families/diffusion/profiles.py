@@ -1,0 +1,105 @@
+"""Fast paths by name: what may be changed for speed, and taken back.
+
+exact    nothing: the pixels of plain diffusers
+fast     the same numbers in another order: channels last in memory, projections of attention
+         fused where no adapter lies beside them, repeated blocks compiled on a GPU
+faster   and steps whose first block changes little take the rest from the step before
+         (first-block cache), where the denoiser is made of blocks that allow it
+"""
+
+from enum import StrEnum
+from importlib import import_module
+from typing import Any
+
+from limner.families.diffusion.loading import libraries
+
+
+class Profile(StrEnum):
+    """How far drawing may differ from plain diffusers, for speed."""
+
+    EXACT = "exact"
+    FAST = "fast"
+    FASTER = "faster"
+
+
+CACHED = frozenset({"flux1", "qwen-image"})
+"""Families whose denoisers tell by their first block whether a step changes much."""
+
+_THRESHOLD = 0.08
+"""How much the first block's answer may change, relative to itself, for the rest to be kept."""
+
+_FLAT = frozenset({"AutoencoderKL", "AutoencoderKLFlux2", "AutoencoderDC", "UNet2DConditionModel"})
+"""Networks of flat pictures, in whose memory channels come last."""
+
+
+def profiles_of(family: str) -> tuple[str, ...]:
+    """Return the profiles that a family has."""
+    slow = (Profile.EXACT, Profile.FAST)
+    return tuple(one.value for one in (*slow, *((Profile.FASTER,) if family in CACHED else ())))
+
+
+class Tuning:
+    """What was changed in the parts of a pipeline for speed."""
+
+    def __init__(self, pipeline: Any, device: str) -> None:
+        self._pipeline = pipeline
+        self._device = device
+        self._laid = self._fused = self._compiled = self._cached = False
+
+    def tune(self, profile: Profile, plain: bool) -> None:
+        """Make the parts draw by a profile; `plain` says that nothing lies beside their weights."""
+        fast = profile is not Profile.EXACT
+        self._lay(fast)
+        self._fuse(fast and plain)
+        self._compile(fast and self._device == "cuda")
+        self._cache(profile is Profile.FASTER)
+
+    @property
+    def _denoiser(self) -> Any:
+        return getattr(self._pipeline, "unet", None) or self._pipeline.transformer
+
+    def _lay(self, wanted: bool) -> None:
+        if wanted is self._laid:
+            return
+        torch = libraries().torch
+        layout = torch.channels_last if wanted else torch.contiguous_format
+        for part in self._pipeline.components.values():
+            if type(part).__name__ in _FLAT:
+                part.to(memory_format=layout)
+        self._laid = wanted
+
+    def _fuse(self, wanted: bool) -> None:
+        denoiser = self._denoiser
+        if wanted is self._fused or not hasattr(denoiser, "fuse_qkv_projections"):
+            return
+        if wanted:
+            denoiser.fuse_qkv_projections()
+        else:
+            denoiser.unfuse_qkv_projections()
+        self._fused = wanted
+
+    def _compile(self, wanted: bool) -> None:
+        denoiser = self._denoiser
+        names = getattr(denoiser, "_repeated_blocks", None) or ()
+        if wanted is self._compiled or not names:
+            return
+        if wanted:
+            denoiser.compile_repeated_blocks()
+        else:
+            for block in denoiser.modules():
+                if type(block).__name__ in names:
+                    block._compiled_call_impl = None  # noqa: SLF001 - torch has no other way back
+        self._compiled = wanted
+
+    def _cache(self, wanted: bool) -> None:
+        denoiser = self._denoiser
+        if wanted and self._cached:
+            denoiser._reset_stateful_cache()  # noqa: SLF001 - what one picture left is no other's
+        if wanted is self._cached:
+            return
+        if wanted:
+            hooks: Any = import_module("diffusers.hooks")
+            denoiser.enable_cache(hooks.FirstBlockCacheConfig(threshold=_THRESHOLD))
+        else:
+            denoiser.disable_cache()
+        self._cached = wanted

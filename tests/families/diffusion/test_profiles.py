@@ -1,0 +1,113 @@
+"""Profiles change pixels a little and are taken back to the bit."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+
+from limner.domain.recipe import Task
+from limner.families.diffusion.extras import extras_of
+from limner.families.diffusion.facts import facts_of
+from limner.families.diffusion.profiles import CACHED, Tuning, profiles_of
+from limner.families.family import Pixels
+
+pytest.importorskip("diffusers", reason="diffusers comes with the extra [torch]")
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+import torch  # noqa: E402 - it needs what the line above asks for
+
+from limner.families.diffusion.model import DiffusionModel  # noqa: E402
+from tests.families.diffusion import tiny  # noqa: E402
+from tests.families.diffusion.test_driver import Model, Witness, order_of  # noqa: E402
+
+KINDS: Mapping[str, tuple[Callable[[], Any], str, str]] = {
+    "sd1": (tiny.sd1, "sd1", "base"),
+    "sdxl": (tiny.sdxl, "sdxl", "base"),
+    "sd3": (tiny.sd3, "sd3", "3.5-medium"),
+    "flux1": (tiny.flux, "flux1", "dev"),
+    "flux2": (tiny.flux2_klein, "flux2", "klein-base-4b"),
+    "chroma": (tiny.chroma, "chroma", "base"),
+    "pixart": (tiny.pixart, "pixart", "sigma"),
+    "qwen-image": (lambda: tiny.qwen_image(layers=3), "qwen-image", "base"),
+    "z-image": (tiny.z_image, "z-image", "base"),
+    "sana": (tiny.sana, "sana", "1.6b"),
+    "krea2": (tiny.krea2, "krea2", "raw"),
+}
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def model(request: pytest.FixtureRequest) -> DiffusionModel:
+    make, family, variant = KINDS[request.param]
+    torch.manual_seed(0)
+    torch.set_num_threads(1)
+    return Model(facts_of(family, variant), pipeline=make()).load()
+
+
+def draw(model: DiffusionModel, profile: str, task: Task = Task.TEXT_TO_IMAGE) -> Pixels:
+    order = order_of(task, steps=8, extras=(("profile", profile),))
+    return model.perform([order], Witness().watch)[0]
+
+
+def family_of(request: pytest.FixtureRequest) -> str:
+    return str(KINDS[request.node.callspec.params["model"]][1])
+
+
+def test_fast_is_nearly_exact_and_is_taken_back(model: DiffusionModel) -> None:
+    exact = draw(model, "exact")
+    fast = draw(model, "fast").astype(int)
+    assert np.abs(fast - exact).max() <= 12
+    assert np.abs(fast - exact).mean() < 1
+    assert np.array_equal(draw(model, "fast"), fast)
+    assert np.array_equal(draw(model, "exact"), exact)
+
+
+def test_faster_skips_what_changes_little(
+    model: DiffusionModel, request: pytest.FixtureRequest
+) -> None:
+    if "faster" not in profiles_of(family_of(request)):
+        return
+    exact = draw(model, "exact")
+    counted = []
+    block = _last_block(model._tuning._denoiser)
+    handle = block.register_forward_hook(lambda *_: counted.append(1))
+    every = draw(model, "fast") is not None and len(counted)
+    counted.clear()
+    faster = draw(model, "faster")
+    handle.remove()
+    assert len(counted) <= int(every)
+    assert faster.shape == exact.shape
+    assert np.array_equal(draw(model, "faster"), faster)
+    assert np.array_equal(draw(model, "exact"), exact)
+
+
+def _last_block(denoiser: Any) -> Any:
+    for name in ("single_transformer_blocks", "transformer_blocks"):
+        blocks = getattr(denoiser, name, None)
+        if blocks:
+            return blocks[-1]
+    raise AssertionError("no blocks")
+
+
+def test_every_family_says_its_profiles() -> None:
+    for _, family, variant in KINDS.values():
+        spec = next(one for one in extras_of(facts_of(family, variant)) if one.name == "profile")
+        assert spec.kind == "choice"
+        assert spec.choices[:2] == ("exact", "fast")
+        assert ("faster" in spec.choices) is (family in CACHED)
+
+
+def test_blocks_are_compiled_on_a_gpu_and_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    pipeline = tiny.flux()
+    compiled: list[str] = []
+    blocks = [
+        one for one in pipeline.transformer.modules() if "TransformerBlock" in type(one).__name__
+    ]
+    for block in blocks:
+        monkeypatch.setattr(block, "compile", lambda **_: compiled.append("block"))
+    tuning = Tuning(pipeline, "cuda")
+    tuning._compile(True)
+    assert len(compiled) == len(blocks)
+    tuning._compile(False)
+    assert all(block._compiled_call_impl is None for block in blocks)
