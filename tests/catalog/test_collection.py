@@ -10,6 +10,8 @@ import pytest
 from limner.catalog.catalog import Catalog
 from limner.catalog.collection import Found
 from limner.domain.errors import InvalidOption, InvalidRequest, ModelNotFound, WeightsRejected
+from limner.families.diffusion.finding import Finding
+from limner.families.diffusion.layouts import recognise_file
 from limner.families.family import discover
 from tests.families.diffusion import published as pub
 from tests.families.diffusion.files import save
@@ -87,6 +89,28 @@ def test_a_new_file_is_found_without_being_added(catalog: Catalog, comfy: Path) 
     assert "wash" in named(catalog.collection.all())
     (deep / "ink.safetensors").unlink()
     assert "ink" not in named(catalog.collection.all())
+
+
+def test_what_did_not_change_is_not_read_again(
+    catalog: Catalog, comfy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catalog.collection.add(comfy)
+    fox = comfy / "models" / "loras" / "Fox.safetensors"
+    read: list[str] = []
+
+    def reading(path: Path) -> Finding:
+        read.append(path.name)
+        return recognise_file(path)
+
+    monkeypatch.setattr("limner.families.diffusion.trees.recognise_file", reading)
+    save(fox.with_name("new.safetensors"), LORA)
+    os.utime(fox.parent, ns=(1, 1))
+    assert {"Fox", "new"} <= set(named(catalog.collection.all()))
+    assert "new.safetensors" in read
+    assert "Fox.safetensors" not in read
+    save(fox, pub.vae_diffusers())
+    os.utime(fox.parent, ns=(2, 2))
+    assert named(catalog.collection.all())["Fox"] == ("autoencoder", "", False)
 
 
 def test_a_list_of_folders_can_be_added(catalog: Catalog, comfy: Path, tmp_path: Path) -> None:

@@ -423,9 +423,10 @@ def test_terms_that_a_repository_states(models: Models, site: Site, listener: Li
 
 
 def test_what_limner_cannot_use_is_here_and_says_so(
-    models: Models, site: Site, listener: Listener
+    models: Models, site: Site, tmp_path: Path, listener: Listener
 ) -> None:
-    publish_repository(site, "someone/x", {"x.gguf": b"w" * 2000})
+    unknown = save(tmp_path / "x.safetensors", {"some.weight": (2000,)}).read_bytes()
+    publish_repository(site, "someone/x", {"x.safetensors": unknown})
     card = pull(models, "someone/x", listener)
     assert card.family == ""
     with pytest.raises(ModelNotFound, match="not a checkpoint of any model family"):

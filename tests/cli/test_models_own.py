@@ -110,6 +110,14 @@ def test_forget(limner: Limner, webui: Path) -> None:
     assert (ran.status, ran.error["code"]) == (3, "model_not_found")
 
 
+def test_what_is_not_limners_is_never_removed(limner: Limner, webui: Path) -> None:
+    limner("models", "add", webui)
+    ran = limner("models", "remove", "paint", "--json")
+    assert (ran.status, ran.error["code"]) == (2, "invalid_request")
+    assert str(webui) in ran.error["message"]
+    assert limner("models", "verify", "paint").status == 0
+
+
 @pytest.mark.parametrize("name", ["none", "empty"])
 def test_what_is_not_there(limner: Limner, folder: Path, name: str) -> None:
     (folder / "empty").mkdir()

@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from limner.catalog.checkpoint import recognise
 from limner.catalog.client import ArchiveSource, archive_name
 from limner.catalog.collection import Collection, Found
@@ -84,9 +86,8 @@ class Catalog:
         """
         cards = list(map(self._pins.settled, self._pins.all()))
         for found in self.collection.all():
-            if found.usable:
-                with suppress(LimnerError):
-                    cards.append(self.collection.card(found))
+            with suppress(ValidationError):  # not usable, or written by another Limner
+                cards.append(ModelCard.model_validate_json(found.described))
         return tuple(cards)
 
     def telling(self, watch: Watch) -> AbstractContextManager[None]:
@@ -261,6 +262,12 @@ class Catalog:
         paths = self._leavings(card)
         archives = [source for source in _archives_of(card) if self._kept(source).is_file()]
         pinned = self._pins.get(card.name) == card
+        own = next((one for one in self.collection.named(card.name)), None)
+        if not (paths or archives or pinned) and own is not None:
+            raise InvalidRequest(
+                f"{card.name} is yours and stays: it lies at {own.path}. `limner models forget "
+                "PATH` makes Limner forget the place that it is in."
+            )
         if not (paths or archives or pinned):
             raise ModelUnavailable(f"Nothing of {card.name} is here to remove.")
         with locked(self._lock_of(card), _busy(card.name)):

@@ -4,7 +4,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from itertools import chain, islice
 from pathlib import Path
@@ -15,7 +15,7 @@ from limner.catalog.places import Places, whole_path
 from limner.domain.card import ModelCard
 from limner.domain.errors import InvalidRequest, LimnerError, ModelNotFound, WeightsRejected
 from limner.families.checkpoint import own_name
-from limner.families.diffusion.finding import Kind
+from limner.families.diffusion.finding import Finding, Kind
 from limner.families.diffusion.programs import folders_of, roots_of
 from limner.families.diffusion.trees import WEIGHTS, Entry, scan
 from limner.families.family import Family
@@ -38,7 +38,8 @@ class Found:
     """A file or folder in one of the user's places, and what it is.
 
     `usable` says whether `--model` or `--adapter` takes its name; `reason` says what it is, or
-    why it is not usable. `bytes` is what it takes on the disk.
+    why it is not usable. `bytes` is what it takes on the disk, `changed` when it did last (ns),
+    `described` its card as JSON, whose digests are not true.
     """
 
     name: str
@@ -51,6 +52,8 @@ class Found:
     commercial: bool
     usable: bool
     reason: str
+    changed: int = 0
+    described: str = field(default="", repr=False)
 
 
 class Collection:
@@ -99,7 +102,7 @@ class Collection:
             if not _is_here(place) or (before is not None and not before.is_stale()):
                 continue
             with suppress(LimnerError):  # a list of folders that cannot be read any more
-                found = self._look_through(place)
+                found = self._look_through(place, before.found if before else ())
                 anew[str(place)] = _Kept(found, _stamps(place, found))
         if anew:
             self._keep(anew)
@@ -122,13 +125,15 @@ class Collection:
         looked_for = whole_path(path)
         return any(looked_for.is_relative_to(place) for place in self.places.paths())
 
-    def card(self, found: Found) -> ModelCard:
-        """Return the card of what was found, from headers alone: its digests are not true."""
-        return recognise(found.path, self._likely(found.kind, found.family), lambda _: _UNREAD)
-
-    def _look_through(self, place: Path) -> tuple[Found, ...]:
+    def _look_through(self, place: Path, before: Sequence[Found] = ()) -> tuple[Found, ...]:
+        """Return what is in a place; usable files of `before` that did not change are not read."""
+        known = {
+            one.path: one
+            for one in before
+            if one.usable and one.path.is_file() and one.changed == _changed(one.path)
+        }
         if place.suffix.lower() in _LISTS and place.is_file():
-            return self._looked(scan(folders_of(place)))
+            return self._looked(folders_of(place), known)
         card = None
         with suppress(LimnerError):
             card = recognise(place, self._families.values(), lambda _: _UNREAD)
@@ -136,12 +141,16 @@ class Collection:
             return (_usable(place, card, _kind_of(card)),)
         if place.is_file() and place.suffix.lower() not in WEIGHTS:
             return ()
-        return self._looked(scan([place]))
+        return self._looked([place], known)
 
-    def _looked(self, entries: Iterable[Entry]) -> tuple[Found, ...]:
+    def _looked(self, folders: Sequence[Path], known: Mapping[Path, Found]) -> tuple[Found, ...]:
+        def recall(path: Path) -> Finding | None:
+            one = known.get(whole_path(path))
+            return None if one is None else Finding(Kind(one.kind), one.reason, one.family)
+
         found: dict[Path, Found] = {}
-        for entry in entries:
-            one = self._found(entry)
+        for entry in scan(folders, recall=recall):
+            one = known.get(whole_path(entry.path)) or self._found(entry)
             found.setdefault(one.path, one)
         return tuple(found.values())
 
@@ -254,6 +263,8 @@ def _usable(path: Path, card: ModelCard, kind: str) -> Found:
         commercial=card.licence.commercial,
         usable=True,
         reason=card.summary,
+        changed=_changed(path) or 0,
+        described=card.model_dump_json(),
     )
 
 

@@ -156,7 +156,9 @@ def add(asked: Add) -> None:
     output = output_of(asked)
     models = _models(asked)
     for path in asked.paths:
-        found = models.add(path)
+        with Screen(output) as screen:
+            screen.doing(f"looking through {path}")
+            found = models.add(path)
         if asked.json:
             for one in found:
                 output.record(_own_entry(one))

@@ -52,16 +52,21 @@ class Entry:
     found: Finding
 
 
-def scan(folders: Sequence[Path], most: int = MOST) -> Iterator[Entry]:
+def scan(
+    folders: Sequence[Path],
+    most: int = MOST,
+    recall: Callable[[Path], Finding | None] = lambda _: None,
+) -> Iterator[Entry]:
     """Yield every model, part and adapter in these folders, each once, in an order that stays.
 
     A folder may be that of a whole program, of which only the folders of models are walked, and
     those its `extra_model_paths.yaml` lists. Links are followed. A diffusers folder is one entry,
     and so are the shards of one model. What cannot be read, and what is refused, are entries with
     the reason; never raises for what lies in the folders. After `most` files and folders the
-    scan ends, and its last entry says so.
+    scan ends, and its last entry says so. `recall` says what a file is that was found before, and
+    None for one that should be read.
     """
-    walk = _Walk(most)
+    walk = _Walk(most, recall)
     for folder in folders:
         yield from walk.program(folder)
         if walk.full:
@@ -71,7 +76,8 @@ def scan(folders: Sequence[Path], most: int = MOST) -> Iterator[Entry]:
 class _Walk:
     """One scan: what it has seen, and how much more it may look at."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, recall: Callable[[Path], Finding | None]) -> None:
+        self._recall = recall
         self.full = False
         self._most = self._left = most
         self._seen: set[_Identity | frozenset[_Identity]] = set()
@@ -168,7 +174,7 @@ class _Walk:
             return
         # Opening a named pipe would wait for ever.
         if stat.S_ISREG(status.st_mode) and self._is_new(_identity(path)):
-            yield Entry(path, recognise_it(path))
+            yield Entry(path, self._recall(path) or recognise_it(path))
 
     def _is_new(self, what: _Identity | frozenset[_Identity]) -> bool:
         """Whether this was not seen before; it is from now on."""
