@@ -26,8 +26,8 @@ def run_model_bench(
     """Yield figures of a diffusers folder, Limner's beside those of diffusers alone.
 
     Limner draws by `profile`. Both draw the same: in processes of their own for memory and
-    loading, in turns in one process for time. Raises InvalidOption for what is no such folder, ModelUnavailable where a process
-    failed.
+    loading, in turns in one process for time. Raises InvalidOption for what is no such folder or
+    profile, ModelUnavailable where a process failed.
     """
     from limner.families.diffusion.compare import Asked, alternate, profiles_for
 

@@ -194,11 +194,16 @@ class Desk:
         picture: Picture,
         *,
         size: Size | str | None = None,
+        strength: float | None = None,
         progress: Progress | None = None,
         **options: object,
     ) -> Made:
-        """Make a picture four times larger, or as large as fits in `size`, with new detail."""
-        inputs = (init_input(self.bring(picture)),)
+        """Make a picture four times larger, or as large as fits in `size`, with new detail.
+
+        A model that draws by words redraws it tile by tile, twice as large unless a size is
+        asked for: `strength` says how much, `prompt` what it shows.
+        """
+        inputs = (init_input(self.bring(picture), strength),)
         draft = self.drafted({"task": Task.UPSCALE, "inputs": inputs, "size": size, **options})
         return next(self.draw(draft, 1, progress))
 

@@ -55,6 +55,9 @@ from limner.store.library import Library
 MOST_PICTURES = 10_000
 """The most pictures one request may ask for."""
 
+_REFINED = 2
+"""How many times larger a picture becomes that is redrawn, where no size is asked for."""
+
 _KEEPING_SIZE = (Task.INPAINT, Task.ERASE, Task.CUTOUT)
 
 
@@ -291,9 +294,10 @@ class Studio:
             return draft.model_copy(update={"size": size.fitted(draft.size)})
         if draft.size is not None:
             return draft
+        scale = able.scale or (_REFINED if draft.task is Task.UPSCALE else 1)
         grown = Size(
-            width=min(size.width * (able.scale or 1), 65_535),
-            height=min(size.height * (able.scale or 1), 65_535),
+            width=min(size.width * scale, 65_535),
+            height=min(size.height * scale, 65_535),
         )
         return draft.model_copy(update={"size": grown})
 
@@ -306,7 +310,8 @@ class Studio:
         return draft.model_copy(update={"size": able.sizes.shaped(shape)})
 
     def _upscaler(self, draft: Draft, card: ModelCard) -> ModelRef | None:
-        if not draft.task.takes_words:
+        refining = draft.task is Task.UPSCALE and card.capability.refines is not None
+        if not (draft.task.takes_words or refining):
             return None
         return self.models.choose(draft.upscaler or card.capability.upscaler, Task.UPSCALE).ref
 

@@ -219,8 +219,23 @@ class Upscale(Finishing):
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The picture.")]
     size: Annotated[
         str | None,
-        typer.Option("--size", "-s", metavar="WxH", help="The size to reach; left out: 4 times."),
+        typer.Option(
+            "--size",
+            "-s",
+            metavar="WxH",
+            help="The size to reach; left out: 4 times, 2 times by a model that redraws.",
+        ),
     ] = None
+    prompt: Annotated[
+        str | None,
+        typer.Option(metavar="TEXT", help="What it shows, for a model that redraws by words."),
+    ] = None
+    strength: Annotated[
+        float | None,
+        typer.Option(metavar="0..1", help="How much such a model redraws; left out: 0.3."),
+    ] = None
+    seed: Annotated[int | None, typer.Option(metavar="N", help="… and by which seed.")] = None
+    steps: Annotated[int | None, typer.Option(metavar="N", help="… and in how many steps.")] = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -349,6 +364,10 @@ def upscale(asked: Upscale) -> None:
         made = work.desk.upscale(
             asked.file,
             size=asked.size,
+            prompt=asked.prompt,
+            strength=asked.strength,
+            seed=asked.seed,
+            steps=asked.steps,
             progress=work.progress,
             model=asked.model,
             label=asked.label,
@@ -405,5 +424,6 @@ def add_to(app: typer.Typer) -> None:
         Upscale,
         "limner upscale fox.png",
         "limner upscale fox.png --size 2000x2000 --out poster.png",
+        'limner upscale fox.png --model sdxl/ --prompt "a fox in the snow" --strength 0.25',
     )(upscale)
     command(app, Cutout, "limner cutout photo.jpg --out thing.png")(cutout)

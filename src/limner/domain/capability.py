@@ -163,6 +163,8 @@ class Capability(Frozen):
     alpha: bool = False
     scale: int | None = None
     """For upscalers: how many times larger each side becomes."""
+    refines: float | None = None
+    """For models that upscale by redrawing tiles, by words if there are any: the usual strength."""
     upscaler: str | None = None
     """The name of the upscaler that suits its pictures, where nobody asks for another."""
     adapters: tuple[str, ...] = ()
@@ -223,9 +225,11 @@ class Capability(Frozen):
             raise InvalidSize(f"{model.name} takes its size from its input; give one.")
         self.sizes.check(size)
         # A part of a picture is drawn as a square, whatever the shape of the whole.
-        part = draft.task in (Task.INPAINT, Task.OUTPAINT) and self.sizes.default
+        refining = draft.task is Task.UPSCALE and self.refines is not None
+        in_parts = draft.task in (Task.INPAINT, Task.OUTPAINT) or refining
+        part = in_parts and self.sizes.default
         native = self.sizes.native_for(part or size)
-        larger = size.width > native.width or size.height > native.height
+        larger = refining or size.width > native.width or size.height > native.height
         file_format = draft.format or FileFormat.PNG
         transparent = file_format.has_alpha if draft.transparent is None else draft.transparent
         if transparent and not file_format.has_alpha:
@@ -335,7 +339,8 @@ class Capability(Frozen):
         return tuple(self._with_strength(item, draft.task) for item in draft.inputs)
 
     def _with_strength(self, item: RecipeInput, task: Task) -> RecipeInput:
-        whole = task is Task.IMAGE_TO_IMAGE and item.role is InputRole.INIT
+        refining = task is Task.UPSCALE and self.refines is not None
+        whole = (task is Task.IMAGE_TO_IMAGE or refining) and item.role is InputRole.INIT
         if self.strength is None or not whole:
             if item.strength is not None:
                 raise InvalidOption(
@@ -343,7 +348,8 @@ class Capability(Frozen):
                     "model that can."
                 )
             return item
-        strength = self.strength.default if item.strength is None else item.strength
+        usual = (self.refines if refining else None) or self.strength.default
+        strength = usual if item.strength is None else item.strength
         if not self.strength.low <= strength <= self.strength.high:
             raise InvalidOption(
                 f"strength must be {self.strength.low:g} to {self.strength.high:g}, not "
@@ -356,7 +362,8 @@ class Capability(Frozen):
         check_words("negative prompt", draft.negative_prompt)
         if draft.task.takes_words and not draft.prompt.strip():
             raise InvalidPrompt("The prompt is empty. Say what to draw, for example “a red fox”.")
-        if draft.prompt.strip() and not draft.task.takes_words:
+        refining = draft.task is Task.UPSCALE and self.refines is not None
+        if draft.prompt.strip() and not (draft.task.takes_words or refining):
             raise InvalidOption(f"{draft.task.value} takes no prompt. Leave it out.")
         if draft.negative_prompt.strip() and not self.negative_prompt:
             raise InvalidOption("This model does not take negative words.")

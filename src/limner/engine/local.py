@@ -12,9 +12,10 @@ from limner.domain.errors import InvalidRequest, OutOfMemory
 from limner.domain.recipe import InputRole, ModelRef, Recipe, Size, Task
 from limner.engine import framing, machine
 from limner.engine.engine import Drawn, Resident
+from limner.engine.refining import refine, refines
 from limner.engine.residency import Locate, Residency
 from limner.families.family import Family, Judge, LoadedModel, Order, Pixels, Watch
-from limner.families.raster import size_of
+from limner.families.raster import resize, size_of
 
 _ENOUGH = 1.25
 """An enlargement this near the size asked is left to resampling."""
@@ -55,7 +56,7 @@ class LocalEngine:
             model = self._model(batch[0].recipe.model, own)
             with _enough_memory():
                 ready = [self._with_parts(framing.inward(order)) for order in batch]
-                drawn = model.perform(ready, own)
+                drawn = self._draw(model, ready, own)
             environment = self._environment(model)
             share = (time.perf_counter() - began) / len(batch)
             for position, (order, pixels) in enumerate(zip(batch, drawn, strict=True)):
@@ -84,6 +85,20 @@ class LocalEngine:
     def close(self) -> None:
         """Let every model go."""
         self._residency.close()
+
+    def _draw(self, model: LoadedModel, orders: Sequence[Order], watch: Watch) -> list[Pixels]:
+        if not refines(orders[0].recipe):
+            return model.perform(orders, watch)
+        drawn = []
+        for position, order in enumerate(orders):
+            one = Watch(watch.tell, watch.token, watch.first + position)
+            recipe = order.recipe
+            plain = recipe.model_copy(update={"task": Task.TEXT_TO_IMAGE})
+            larger = self._enlarge(order.inputs[InputRole.INIT], recipe.size, plain, one)
+            # What enlarged it may have sent the model out of memory.
+            model = self._model(recipe.model, one)
+            drawn.append(refine(model, order, resize(larger, recipe.size), one))
+        return drawn
 
     def _with_parts(self, order: Order) -> Order:
         recipe = order.recipe

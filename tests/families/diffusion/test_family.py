@@ -199,3 +199,26 @@ def test_a_model_that_changed_is_another_model(desk: Desk, folder: Path) -> None
     settings.write_text(json.dumps({**table, "beta_end": 0.03}))
     (other,) = desk.generate("a red fox", model=str(folder), steps=1, seed=1, size="448x448")
     assert other.recipe.model.sha256 != made.recipe.model.sha256
+
+
+def test_a_picture_becomes_larger_by_being_redrawn(
+    desk: Desk, folder: Path, tmp_path: Path
+) -> None:
+    images: Any = pytest.importorskip("PIL.Image")
+    photo = np.random.default_rng(1).integers(0, 255, (20, 36, 3), np.uint8)
+    images.fromarray(photo).resize((360, 200)).save(tmp_path / "photo.png")
+    asked: dict[str, Any] = {"model": str(folder), "steps": 2, "seed": 5}
+    made = desk.upscale(tmp_path / "photo.png", prompt="a field", strength=0.5, **asked)
+    assert str(made.asset.size) == "720x400"
+    assert made.recipe.upscaler is not None
+    assert (made.recipe.task, made.recipe.prompt) == (Task.UPSCALE, "a field")
+    start = made.recipe.inputs[0]
+    assert start.strength == 0.5
+    silent = desk.upscale(tmp_path / "photo.png", **asked)
+    assert silent.recipe.inputs[0].strength == 0.3
+    answer = replay(desk.studio, desk.actor, desk.workspace, made.asset)
+    assert answer.likeness is Likeness.IDENTICAL
+    with pytest.raises(InvalidOption, match="takes no prompt"):
+        desk.upscale(tmp_path / "photo.png", prompt="a field")
+    with pytest.raises(InvalidOption, match="no strength to set"):
+        desk.upscale(tmp_path / "photo.png", strength=0.5)

@@ -34,9 +34,13 @@ _INPUTS: Mapping[Task, TaskInputs] = MappingProxyType(
         Task.INPAINT: TaskInputs(task=Task.INPAINT, required=(InputRole.INIT, InputRole.MASK)),
         Task.OUTPAINT: TaskInputs(task=Task.OUTPAINT, required=(InputRole.INIT,)),
         Task.EDIT: TaskInputs(task=Task.EDIT, required=(InputRole.INIT,)),
+        Task.UPSCALE: TaskInputs(task=Task.UPSCALE, required=(InputRole.INIT,)),
     }
 )
 
+
+_REFINED = 0.3
+"""How much of a picture is redrawn where it is only to become larger."""
 
 _WHOLE = (Task.TEXT_TO_IMAGE, Task.IMAGE_TO_IMAGE)
 """Tasks that a layout is for: they draw the whole picture."""
@@ -124,6 +128,7 @@ def _capability(facts: Facts, found: Finding) -> Capability:
         controls=_followed(facts) if steered else (),
         controlled=_around(facts.controls) if steered else (),
         follows=follows,
+        refines=_REFINED if redraws and not follows else None,
         **_references(facts),
         layout=tuple(one for one in _tasks(facts) if one in _WHOLE and facts.family in LAID_OUT),
         extras=extras_of(facts),
@@ -168,7 +173,8 @@ _SEEN: Mapping[tuple[str, str], _Seen] = MappingProxyType(
 
 
 def _tasks(facts: Facts) -> tuple[Task, ...]:
-    return _around(facts.pipelines or facts.controls)
+    larger = (Task.UPSCALE,) if Task.IMAGE_TO_IMAGE in facts.pipelines else ()
+    return (*_around(facts.pipelines or facts.controls), *larger)
 
 
 def _around(pipelines: Mapping[Task, str]) -> tuple[Task, ...]:
