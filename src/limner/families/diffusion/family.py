@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -19,12 +19,14 @@ from limner.families.diffusion.calls import OWN, manner_of
 from limner.families.diffusion.control_family import STEERED
 from limner.families.diffusion.extras import extras_of
 from limner.families.diffusion.facts import Facts, facts_of
-from limner.families.diffusion.files import files_of
+from limner.families.diffusion.files import SINGLE, file_of, files_of
 from limner.families.diffusion.finding import Finding, Kind, Prediction
 from limner.families.diffusion.folders import INDEX, recognise_folder
+from limner.families.diffusion.layouts import recognise_file
 from limner.families.diffusion.reference_family import SEEN_BY_ADAPTERS
 from limner.families.diffusion.regions import LAID_OUT
 from limner.families.diffusion.samplers import samplers_for, schedules_for
+from limner.families.diffusion.single import check_single, recognise_single, whole
 from limner.families.family import Hash, LoadedModel, Placement
 
 _INPUTS: Mapping[Task, TaskInputs] = MappingProxyType(
@@ -38,6 +40,8 @@ _INPUTS: Mapping[Task, TaskInputs] = MappingProxyType(
     }
 )
 
+
+_DRAWING = (Kind.PIPELINE, Kind.CHECKPOINT)
 
 _REFINED = 0.3
 """How much of a picture is redrawn where it is only to become larger."""
@@ -57,30 +61,33 @@ class DiffusionFamily:
         return ()
 
     def recognise(self, path: Path, sha256_of: Hash, /) -> ModelCard | None:
-        """Return the card of a diffusers folder of this family, or None.
+        """Return the card of a diffusers folder or a single file of this family, or None.
 
-        Raises WeightsRejected with the reason for a folder that is damaged, cut short or pickled,
-        and for a variant that is known and not drawn with.
+        Raises WeightsRejected with the reason for one that is damaged, cut short or pickled, for
+        a variant that is known and not drawn with, and for a file without all that draws.
         """
-        if not (path / INDEX).is_file():
+        folder = (path / INDEX).is_file()
+        found = recognise_folder(path) if folder else recognise_single(path)
+        if found is None:
             return None
-        found = recognise_folder(path)
         if found.kind is Kind.REFUSED:
             raise WeightsRejected(found.reason)
-        if found.kind is not Kind.PIPELINE or found.family != self.name:
+        if found.kind not in _DRAWING or found.family != self.name:
             return None
         facts = facts_of(found.family, found.variant)
         if not (facts.pipelines or facts.controls):
             raise WeightsRejected(
                 f"{path.name} is {facts.title}, which Limner knows and does not draw with."
             )
+        if not folder:
+            check_single(path, found)
         return ModelCard(
             name=own_name(path),
             title=facts.title,
             summary=found.reason,
             family=found.family,
             variant=found.variant,
-            files=files_of(path, sha256_of),
+            files=files_of(path, sha256_of) if folder else (file_of(path, sha256_of),),
             licence=facts.licence,
             homepage=facts.homepage,
             capability=_capability(facts, found),
@@ -91,11 +98,17 @@ class DiffusionFamily:
         from limner.families.diffusion.model import DiffusionModel
         from limner.families.diffusion.ways import load_fitting
 
-        folder = installed.files[INDEX].parent
-        found = recognise_folder(folder)
         card = installed.card
+        if INDEX in installed.files:
+            folder = installed.files[INDEX].parent
+            found = recognise_folder(folder)
+            loaded = load_fitting(folder, _works(card), placement.make_room)
+        else:
+            path = installed.files[SINGLE]
+            found = replace(recognise_file(path), variant=card.variant)
+            with whole(path, found) as (folder, single):
+                loaded = load_fitting(folder, _works(card), placement.make_room, single)
         manner = manner_of(facts_of(card.family, card.variant), found.prediction)
-        loaded = load_fitting(folder, _works(card), placement.make_room)
         return DiffusionModel(loaded.pipeline, manner, loaded.device, placement.threads, loaded.way)
 
 

@@ -1,4 +1,4 @@
-"""Which files of a diffusers folder decide its pictures."""
+"""Which files of a model decide its pictures."""
 
 import re
 from pathlib import Path
@@ -13,6 +13,14 @@ DESCRIBING = frozenset({".json", ".txt", ".model", ".jinja"})
 
 LARGEST = 64 * 1024 * 1024
 """Bytes of a description; what is larger is something else."""
+
+SINGLE = "model.safetensors"
+"""What a model in one file is called in its card, whatever it is called on the disk."""
+
+
+def file_of(path: Path, sha256_of: Hash) -> WeightFile:
+    """Describe a model in one file."""
+    return local_file(path, sha256_of).model_copy(update={"name": SINGLE})
 
 
 def files_of(folder: Path, sha256_of: Hash) -> tuple[WeightFile, ...]:

@@ -5,7 +5,7 @@ The layout: https://huggingface.co/docs/diffusers/using-diffusers/other-formats.
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeGuard
@@ -84,8 +84,11 @@ def recognise_shards(index: Path) -> Finding:
     return cut_short(found, header.missing) if header.missing else found
 
 
-def read_pipeline(folder: Path) -> Pipeline:
-    """Return what a diffusers folder holds; raises WeightsRejected where a part is missing."""
+def read_pipeline(folder: Path, given: Collection[str] = ()) -> Pipeline:
+    """Return what a diffusers folder holds; raises WeightsRejected where a part is missing.
+
+    Parts that are `given` come from elsewhere and are passed over.
+    """
     index = _read(folder / INDEX)
     class_name = index.get("_class_name")
     if not isinstance(class_name, str):
@@ -93,7 +96,7 @@ def read_pipeline(folder: Path) -> Pipeline:
     components = {
         name: _component(folder, name, entry[1])
         for name, entry in index.items()
-        if _is_part(entry) and _has_weights(folder, name)
+        if _is_part(entry) and name not in given and _has_weights(folder, name)
     }
     scheduler = folder / "scheduler" / "scheduler_config.json"
     predicted = _read(scheduler).get("prediction_type") if scheduler.is_file() else ""

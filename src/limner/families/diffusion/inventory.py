@@ -3,7 +3,7 @@
 import math
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -51,12 +51,12 @@ class Part:
     loose: int = 0
 
 
-def take_inventory(folder: Path) -> tuple[Part, ...]:
-    """Return the parts of a diffusers folder; reads headers only.
+def take_inventory(folder: Path, given: Collection[str] = ()) -> tuple[Part, ...]:
+    """Return the parts of a diffusers folder but for those `given`; reads headers only.
 
     Raises WeightsRejected where a part is missing or cannot be understood.
     """
-    components = read_pipeline(folder).components
+    components = read_pipeline(folder, given).components
     return tuple(
         weigh(name, component, read_weights(component.weights))
         for name, component in components.items()

@@ -71,11 +71,12 @@ def load_pipeline(
 ) -> Any:
     """Return the pipeline of a diffusers folder, on its device unless it is not to be `moved`.
 
-    `changes` are options of `from_pretrained` that differ from the plain ones. Nothing is
+    `changes` are options of `from_pretrained` that differ from the plain ones, parts that come
+    from elsewhere among them. Nothing is
     fetched and no code of the folder is run. Raises WeightsRejected for weights that do not fit
     their description or hold numbers that are none.
     """
-    described = read_pipeline(folder)
+    described = read_pipeline(folder, tuple(changes or ()))
     used = libraries()
     with quiet():
         pipeline_class = getattr(used.diffusers, described.class_name)
@@ -92,18 +93,27 @@ def load_pipeline(
         "variant": _variant(folder, tuple(described.components)),
         **(changes or {}),
     }
+    with refusals(folder.name), quiet():
+        pipeline = pipeline_class.from_pretrained(folder, **options, **spared)
+    _check_numbers(folder, pipeline, used.torch)
+    return pipeline.to(device.name) if moved else pipeline
+
+
+@contextmanager
+def refusals(name: str) -> Iterator[None]:
+    """Turn what the libraries raise for bad weights into WeightsRejected, full memory told apart.
+
+    `name` is what is being loaded.
+    """
     try:
-        with quiet():
-            pipeline = pipeline_class.from_pretrained(folder, **options, **spared)
+        yield
     except (OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
         if _is_memory(error):
             raise MemoryError from error
         raise WeightsRejected(
-            f"{folder.name} could not be loaded: {_first_line(error)} Get the model again, or a "
+            f"{name} could not be loaded: {_first_line(error)} Get the model again, or a "
             "newer Limner if the model is newer."
         ) from error
-    _check_numbers(folder, pipeline, used.torch)
-    return pipeline.to(device.name) if moved else pipeline
 
 
 def parts_of(pipeline: Any) -> dict[str, Any]:

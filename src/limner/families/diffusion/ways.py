@@ -1,18 +1,19 @@
 """Models in memory the way a planner chose: number formats, narrow weights, parts that wait."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from limner.domain.errors import OutOfMemory
 from limner.families.diffusion.activations import Work
-from limner.families.diffusion.demand import Way, storage_of
+from limner.families.diffusion.demand import Machine, Way, storage_of
 from limner.families.diffusion.hardware import machine_here
 from limner.families.diffusion.inventory import PACKED, Part, take_inventory
 from limner.families.diffusion.loading import Device, libraries, load_pipeline
 from limner.families.diffusion.planner import choose, fits, plans, smaller
+from limner.families.diffusion.single import Single
 
 _NARROW = {"fp8": "float8_e4m3fn", "float16": "float16", "bfloat16": "bfloat16"}
 
@@ -29,19 +30,26 @@ class Loaded:
     way: Way
 
 
-def load_fitting(folder: Path, works: Sequence[Work], make_room: Callable[[int], None]) -> Loaded:
+def load_fitting(
+    folder: Path,
+    works: Sequence[Work],
+    make_room: Callable[[int], None],
+    single: Single | None = None,
+) -> Loaded:
     """Load a diffusers folder in the best way that fits the memory that is free.
 
+    The parts that a `single` file holds come from there instead.
     It is planned for the first of `works` that anything fits for. `make_room` is asked to free
     bytes before a lesser way is taken. Where a prediction was wrong and memory runs out, the next
     smaller way is tried. Raises OutOfMemory where none fits, and WeightsRejected.
     """
-    parts = take_inventory(folder)
-    machine = machine_here()
+    given = single.inventory(folder) if single else ()
+    parts = (*given, *take_inventory(folder, tuple(part.name for part in given)))
+    machine = _machine(single)
     best = plans(parts, works[0], machine)
     if best and not fits(best[0], machine):
         make_room(best[0].demand.needed - machine.memory)
-        machine = machine_here()
+        machine = _machine(single)
     for work in works:
         try:
             way = choose(parts, work, machine).way
@@ -52,13 +60,21 @@ def load_fitting(folder: Path, works: Sequence[Work], make_room: Callable[[int],
     while True:
         device = Device(machine.device, way.dtype)
         try:
-            return Loaded(load_way(folder, parts, way, device), device, way)
+            return Loaded(load_way(folder, parts, way, device, single), device, way)
         except MemoryError:
             way = smaller(way, parts, work, machine).way
 
 
-def load_way(folder: Path, parts: Sequence[Part], way: Way, device: Device) -> Any:
-    """Return the pipeline of a folder, loaded a certain way.
+def _machine(single: Single | None) -> Machine:
+    """Return this machine; what bitsandbytes packs, it packs as it reads folders."""
+    machine = machine_here()
+    return replace(machine, bitsandbytes=False) if single else machine
+
+
+def load_way(
+    folder: Path, parts: Sequence[Part], way: Way, device: Device, single: Single | None = None
+) -> Any:
+    """Return the pipeline of a folder, loaded a certain way; see `load_fitting` for `single`.
 
     What is to wait in the machine's memory is left there: see `easing`.
     """
@@ -67,7 +83,10 @@ def load_way(folder: Path, parts: Sequence[Part], way: Way, device: Device) -> A
         for part in parts
         if part.stored not in PACKED and storage_of(part, way) not in (way.dtype, "float32")
     }
-    pipeline = load_pipeline(folder, device, _options(parts, narrow, way), moved=False)
+    options = _options(parts, narrow, way)
+    if single:
+        options.update(single.read(folder, options["torch_dtype"]))
+    pipeline = load_pipeline(folder, device, options, moved=False)
     used = libraries()
     for name, storage in narrow.items():
         if storage in _NARROW:
