@@ -241,6 +241,7 @@ def test_a_gated_repository_says_how_to_get_in(
         pull(models_at(home, site), "someone/Paint", listener)
     for words in (f"{site.address}/someone/Paint", "LIMNER_HUB_TOKEN or HF_TOKEN", "accept"):
         assert words in caught.value.message
+    assert "no licence is stated, commercial use is not allowed" in listener.notices["gated"]
     with pytest.raises(PullFailed, match="does not open it") as caught:
         pull(models_at(home, site, token="wrong"), "someone/Paint", listener)
     assert "wrong" not in caught.value.message

@@ -79,6 +79,7 @@ def test_list_and_show_know_them(limner: Limner, webui: Path) -> None:
     )
     assert vellum < paint
     assert "yours" in ran.lines[paint]
+    assert "not stated" in next(line for line in ran.lines if line.startswith("ink"))
     assert "pipeline: sd1 base" in ran.lines[paint]
     assert not any(line.startswith("old") for line in ran.lines)
     own = [one for one in limner("models", "list", "--json").records if one["state"] == "yours"]

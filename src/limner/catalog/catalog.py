@@ -12,7 +12,7 @@ from limner.catalog.client import ArchiveSource, archive_name
 from limner.catalog.collection import Collection, Found
 from limner.catalog.disk import inside, locked, storage_errors
 from limner.catalog.part import part_path
-from limner.catalog.pins import Pinning, Pins, commit_of
+from limner.catalog.pins import Pinning, Pins, commit_of, terms
 from limner.catalog.places import Places
 from limner.catalog.pull import Pull, Ways, lock_of, waiting
 from limner.catalog.repository import Asked, facts_for
@@ -189,7 +189,7 @@ class Catalog:
             )
         taken = self.names()
         with locked(self._ways.downloads / "pins.lock", waiting(asked.repository, watch)):
-            return Pinning(hub, self._pins, watch.token).run(asked, variant, taken)
+            return Pinning(hub, self._pins, watch).run(asked, variant, taken)
 
     def recognise(self, card: ModelCard) -> ModelCard:
         """Return the card of a pulled model as its family knows it; raises why none does."""
@@ -395,12 +395,8 @@ def _tidy(folder: Path) -> None:
 
 def _licence_of(card: ModelCard) -> Notice:
     licence = card.licence
-    allowed = "is allowed" if licence.commercial else "is not allowed"
-    return Notice(
-        "licence",
-        f"{card.name}: {licence.spdx}, commercial use {allowed}. {licence.attribution} "
-        f"{licence.url}",
-    )
+    told = f"{card.name}: {terms(licence)}. {licence.attribution} {licence.url}"
+    return Notice("licence", told.rstrip())
 
 
 def _difference(verdict: Verdict) -> str:

@@ -22,11 +22,14 @@ from limner.catalog.wire import Hub
 from limner.domain.capability import Capability
 from limner.domain.card import HubSource, Licence, ModelCard, WeightFile
 from limner.domain.errors import InvalidOption, LimnerError
-from limner.domain.event import CancelToken
+from limner.domain.event import Notice
 from limner.families.diffusion.folders import INDEX
-from limner.families.family import Family
+from limner.families.family import Family, Watch
 
 _LONGEST = 16 * 1024 * 1024
+
+_UNSTATED = "NOASSERTION"
+"""What SPDX calls a licence that nobody has stated."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +126,7 @@ class Pinning:
 
     hub: Hub
     pins: Pins
-    token: CancelToken
+    watch: Watch
 
     def run(self, asked: Asked, variant: str | None, taken: Iterable[str]) -> ModelCard:
         """Return the new pin of what is asked; `taken` are names that other models have.
@@ -131,11 +134,13 @@ class Pinning:
         Small files, which the hub lists no sha256 of, are here then. Raises ModelNotFound,
         InvalidOption, WeightsRejected and PullFailed.
         """
-        listing = list_files(self.hub, asked, self.token)
+        listing = list_files(self.hub, asked, self.watch.token)
+        if listing.gated:
+            self.watch.tell(_gated(listing, self.hub))
         fetched: dict[str, bytes] = {}
 
         def small(name: str) -> bytes:
-            fetched[name] = fetch_small(self.hub, listing, name, self.token)
+            fetched[name] = fetch_small(self.hub, listing, name, self.watch.token)
             return fetched[name]
 
         names = _choose(listing, asked, variant, small)
@@ -214,6 +219,22 @@ def _card(name: str, listing: Listing, files: tuple[WeightFile, ...], hub: Hub) 
     )
 
 
+def terms(licence: Licence) -> str:
+    """Return what a licence is called and allows, for people."""
+    if licence.spdx == _UNSTATED:
+        return "no licence is stated, commercial use is not allowed"
+    allowed = "is allowed" if licence.commercial else "is not allowed"
+    return f"{licence.spdx}, commercial use {allowed}"
+
+
+def _gated(listing: Listing, hub: Hub) -> Notice:
+    return Notice(
+        "gated",
+        f"{listing.repository} asks for consent to its terms ({terms(listing.licence)}), which "
+        f"are at {hub.page(listing.repository)}.",
+    )
+
+
 def _put(path: Path, content: bytes) -> None:
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -222,7 +243,6 @@ def _put(path: Path, content: bytes) -> None:
 
 def _stricter(said: Licence, known: Licence) -> Licence:
     """Return the terms that count: who made more of a model cannot allow more than its makers."""
-    unknown = "NOASSERTION"
-    if said.spdx == unknown or (known.spdx != unknown and not known.commercial):
-        return known if known.spdx != unknown else said
+    if said.spdx == _UNSTATED or (known.spdx != _UNSTATED and not known.commercial):
+        return known if known.spdx != _UNSTATED else said
     return said

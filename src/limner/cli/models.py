@@ -128,7 +128,7 @@ def list_models(asked: Scripted) -> None:
             str(entry["name"]) + (" (demo)" if entry["status"] == "demo" else ""),
             str(entry["state"]),
             _size(card.bytes),
-            card.licence.spdx,
+            _licence(card.licence.spdx),
             "yes" if card.licence.commercial else "no",
             ", ".join(card.capability.uses),
         )
@@ -139,7 +139,7 @@ def list_models(asked: Scripted) -> None:
             found.name,
             "yours",
             _size(found.bytes),
-            found.licence,
+            _licence(found.licence),
             "yes" if found.commercial else "no",
             f"{found.kind}: {_family(found)}",
         )
@@ -331,6 +331,10 @@ def _tell_found(found: "Sequence[Found]", output: Output) -> None:
 
 def _family(found: "Found") -> str:
     return " ".join(one for one in (found.family, found.variant) if one) or "–"
+
+
+def _licence(spdx: str) -> str:
+    return "not stated" if spdx == "NOASSERTION" else spdx
 
 
 def _size(count: int) -> str:
