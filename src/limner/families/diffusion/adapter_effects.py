@@ -182,7 +182,7 @@ def _matrix(change: Change, slot: Slot, shape: tuple[int, ...]) -> _Matrix:
         each = ", ".join(f"{name} {_by(one.shape)}" for name, one in tensors.items())
         raise WeightsRejected(f"its ranks differ in {change.module}: {each}") from error
     made = _rows(made, slot)
-    if _squeezed(made.shape) != _squeezed(shape):
+    if (made.shape[0], math.prod(made.shape[1:])) != (shape[0], math.prod(shape[1:])):
         raise WeightsRejected(_differs(change, slot, made.shape, shape))
     return _Matrix(change, slot, shape, scale)
 
@@ -301,11 +301,6 @@ def _shape(layer: Any) -> tuple[int, ...]:
 
 def _convolves(layer: Any) -> bool:
     return hasattr(layer, "kernel_size")
-
-
-def _squeezed(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Return a shape of a matrix without the 1 x 1 of a convolution."""
-    return tuple(shape[:2] if len(shape) == 4 and shape[2:] == (1, 1) else shape)
 
 
 def _by(shape: tuple[int, ...]) -> str:

@@ -138,15 +138,15 @@ def _read(adapter: Worn) -> Mapping[str, Any]:
 
 
 def _strange(adapter: Worn, kind: Adapter, missing: list[str], every: int) -> WeightsRejected:
-    if len(missing) < every:
-        return _unfit(
-            adapter,
-            f"{len(missing)} of its {every} layers are none of the model's: {few(missing)}",
-        )
-    made = f" It was made for {title_of(kind.family)}." if kind.family else ""
-    return _unfit(
-        adapter, f"none of its {every} layers is one of the model's: {few(missing)}", made
+    none = len(missing) == every
+    share = (
+        f"none of its {every} layers is one"
+        if none
+        else (f"{len(missing)} of its {every} layers are none")
     )
+    another = kind.family and len(missing) * 2 > every
+    made = f" It was made for {title_of(kind.family)}." if another else ""
+    return _unfit(adapter, f"{share} of the model's: {few(missing)}", made)
 
 
 def _unfit(adapter: Worn, reason: str, made: str = "") -> WeightsRejected:
