@@ -125,11 +125,11 @@ def test_a_wrong_prediction_is_followed_by_a_smaller_way(
     tried: list[Way] = []
     real = ways.load_way
 
-    def load(at: Path, parts: Any, way: Way, device: Device) -> Any:
+    def load(at: Path, parts: Any, way: Way, device: Device, single: Any) -> Any:
         tried.append(way)
         if len(tried) == 1:
             raise MemoryError
-        return real(at, parts, way, device)
+        return real(at, parts, way, device, single)
 
     large = Work(Size(width=2048, height=2048))
     monkeypatch.setattr(ways, "load_way", load)
