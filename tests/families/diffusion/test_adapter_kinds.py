@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from limner.domain.errors import InvalidOption, WeightsRejected
 
@@ -396,6 +398,60 @@ def test_dora_needs_weights_that_can_be_read(tmp_path: Path) -> None:
             put_on(pipeline, [Worn(path, "fox", 1.0)])
     finally:
         layer.weight = weight
+
+
+@st.composite
+def spoiled(draw_one: st.DrawFn) -> Tensors:
+    """The tensors of one layer, of any shapes."""
+    make, _ = METHODS[draw_one(st.sampled_from(tuple(METHODS)))]
+    name = draw_one(
+        st.sampled_from((LINEAR, CONV) if make not in (locon, loha_tucker) else (CONV,))
+    )
+    parts, _ = make(shape_of(name) if make is not lokr_tucker else shape_of(CONV))
+    extra = {"dora_scale": noise(8, 1), "lora_up.bias": noise(8), "diff_b": noise(8)}
+    parts |= {one: extra[one] for one in draw_one(st.sets(st.sampled_from(sorted(extra))))}
+    for kind in draw_one(st.sets(st.sampled_from(sorted(parts)), max_size=3)):
+        shape = draw_one(st.lists(st.integers(0, 9), max_size=5))
+        parts[kind] = torch.ones(shape)
+    return {f"lora_unet_{name.replace('.', '_')}.{kind}": one for kind, one in parts.items()}
+
+
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(tensors=spoiled())
+def test_any_shapes_are_worn_or_named(tmp_path: Path, tensors: Tensors) -> None:
+    path = written(tmp_path / "fox.safetensors", tensors)
+    pipeline = model_of("sd1")._first
+    wearing, refused = None, None
+    try:
+        wearing = put_on(pipeline, [Worn(path, "fox", 1.0)])
+    except WeightsRejected as error:
+        refused = str(error)
+    assert refused is None or "fox" in refused
+    layers = [layer for layer in pipeline.unet.modules() if layer._forward_hooks]
+    assert len(layers) == (wearing is not None)
+    if wearing is not None:
+        layer = pipeline.unet.get_submodule(LINEAR)
+        layer(torch.ones(1, 16))
+        pipeline.unet.get_submodule(CONV)(torch.ones(1, 8, 4, 4))
+        wearing.take_off()
+
+
+def test_weights_that_lie_in_eight_bits_wear_it_too(tmp_path: Path) -> None:
+    path, added = file_of(tmp_path / "fox.safetensors", "LoHa")
+    packed = copy.deepcopy(unet())
+    packed.enable_layerwise_casting(torch.float8_e4m3fn, torch.float32)
+    layer = packed.get_submodule(LINEAR)
+    features = noise(3, 16)
+    with torch.no_grad():
+        plain = layer(features)
+        wearing = put_on(
+            type("Pipeline", (), {"components": {"unet": packed}})(), [Worn(path, "fox", 1.0)]
+        )
+        worn = layer(features)
+        assert layer.weight.dtype is torch.float8_e4m3fn
+        assert torch.allclose(worn - plain, features @ added[LINEAR].T, atol=1e-5)
+        wearing.take_off()
+        assert torch.equal(layer(features), plain)
 
 
 def test_half_numbers_stay_half(tmp_path: Path) -> None:

@@ -122,6 +122,11 @@ def _change(name: str, module: str, parts: dict[str, Any], stated: "_Stated") ->
         )
     said = parts.pop("alpha", None)
     if said is not None:
+        if said.numel() != 1:
+            raise WeightsRejected(
+                f"The alpha of {module} in {name} must be one number, not {said.numel()}. Get the "
+                "file again."
+            )
         return Change(module, method, parts, float(said))
     alpha = stated.alpha(module) if method == "LoRA" else None
     return Change(module, method, parts, alpha, stated.rank_stable(module))

@@ -7,7 +7,7 @@ difference that the adapter makes at weight 1, so nothing is left of it at 0.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any, Protocol
 
@@ -31,11 +31,7 @@ class _Kept:
         self._tensors = dict(tensors)
 
     def on(self, device: Any, dtype: Any) -> Mapping[str, Any]:
-        first = next(iter(self._tensors.values()))
-        if first.device != device or first.dtype != dtype:
-            self._tensors = {
-                name: tensor.to(device, dtype) for name, tensor in self._tensors.items()
-            }
+        self._tensors = {name: tensor.to(device, dtype) for name, tensor in self._tensors.items()}
         return self._tensors
 
 
@@ -43,32 +39,31 @@ class _LowRank:
     """A LoRA: few features in between."""
 
     def __init__(self, down: Any, up: Any, scale: float) -> None:
-        self._down, self._up = down, up
-        self._kept = _Kept({"down": down, "up": up})
-        self._scale = scale
+        self._down, self._up = down, up.float() * scale
+        self._kept = _Kept({"down": self._down, "up": self._up})
 
     def __call__(self, layer: Any, features: Any, plain: Any) -> Any:
         """Return the inputs, narrowed and widened."""
         kept = self._kept.on(features.device, plain.dtype)
         between = _through(layer, features.to(plain.dtype), kept["down"])
         if _convolves(layer):
-            return import_module("torch").nn.functional.conv2d(between, kept["up"]) * self._scale
-        return import_module("torch").nn.functional.linear(between, kept["up"]) * self._scale
+            return import_module("torch").nn.functional.conv2d(between, kept["up"])
+        return import_module("torch").nn.functional.linear(between, kept["up"])
 
     def matrix(self) -> Any:
         """Return what it adds to the weights, in float32."""
-        whole = self._up.float().flatten(1) @ self._down.float().flatten(1)
-        return whole.reshape(-1, *self._down.shape[1:]) * self._scale
+        whole = self._up.flatten(1) @ self._down.float().flatten(1)
+        return whole.reshape(-1, *self._down.shape[1:])
 
 
 class _Matrix:
     """A change of the whole matrix, made of its factors when it is wanted: they are small."""
 
-    def __init__(self, change: Change, slot: Slot, shape: tuple[int, ...], scale: float) -> None:
-        self._kept = _Kept(change.tensors)
-        self._make = {"LoHa": _hadamard, "LoKr": _kronecker, "full": _full}[change.method]
+    def __init__(self, make: "Maker", factors: Mapping[str, Any], slot: Slot, scale: float) -> None:
+        self._make = make
+        self._kept = _Kept(factors)
         self._slot = slot
-        self._shape = shape
+        self._shape = _shape(slot.layer)
         self._scale = scale
 
     def __call__(self, layer: Any, features: Any, plain: Any) -> Any:
@@ -139,16 +134,23 @@ def effect_of(change: Change, slot: Slot) -> Effect:
     if "magnitude" in change.tensors or "dora_scale" in change.tensors:
         effect = _directed(change, slot, inner)
     if "bias" in change.tensors:
+        bias = _rows(change.tensors["bias"].float().flatten(), slot)
+        if bias.numel() != shape[0]:
+            raise WeightsRejected(
+                f"the bias of {change.module} is {bias.numel()}, the model's {shape[0]}"
+            )
         scale = change.scale(change.tensors["up"].shape[1]) if change.method == "LoRA" else 1.0
-        effect = _Shifted(effect, _rows(change.tensors["bias"].float().flatten(), slot) * scale)
+        effect = _Shifted(effect, bias * scale)
     return effect
 
 
 def _low_rank(change: Change, slot: Slot, shape: tuple[int, ...]) -> _LowRank:
     down, up = change.tensors["down"], change.tensors["up"]
     middle = change.tensors.get("mid")
+    if down.ndim < 2 or up.ndim < 2:
+        raise WeightsRejected(f"a side of {change.module} is no matrix")
     rank = down.shape[0]
-    if down.ndim < 2 or up.ndim < 2 or rank != up.shape[1]:
+    if rank < 1 or rank != up.shape[1]:
         raise WeightsRejected(
             f"its ranks differ in {change.module}, whose sides are {_by(down.shape)} and "
             f"{_by(up.shape)}"
@@ -168,23 +170,27 @@ def _low_rank(change: Change, slot: Slot, shape: tuple[int, ...]) -> _LowRank:
 
 
 def _matrix(change: Change, slot: Slot, shape: tuple[int, ...]) -> _Matrix:
-    tensors = change.tensors
+    tensors = {
+        name: one
+        for name, one in change.tensors.items()
+        if name.startswith(("hada_", "lokr_", "diff"))
+    }
+    if any(one.ndim < 2 or not one.numel() for one in tensors.values()):
+        raise WeightsRejected(f"a part of {change.module} is no matrix")
     scale = 1.0
     if change.method == "LoHa":
         scale = change.scale(tensors["hada_w1_b"].shape[0])
     elif ranks := [tensors[one].shape[0] for one in ("lokr_w2_b", "lokr_w1_b") if one in tensors]:
         scale = change.scale(ranks[0])
     try:
-        made = {"LoHa": _hadamard, "LoKr": _kronecker, "full": _full}[change.method](
-            {name: tensor.to("meta") for name, tensor in tensors.items()}
-        )
+        made = _MAKERS[change.method]({name: one.to("meta") for name, one in tensors.items()})
     except RuntimeError as error:
         each = ", ".join(f"{name} {_by(one.shape)}" for name, one in tensors.items())
         raise WeightsRejected(f"its ranks differ in {change.module}: {each}") from error
     made = _rows(made, slot)
     if (made.shape[0], math.prod(made.shape[1:])) != (shape[0], math.prod(shape[1:])):
         raise WeightsRejected(_differs(change, slot, made.shape, shape))
-    return _Matrix(change, slot, shape, scale)
+    return _Matrix(_MAKERS[change.method], tensors, slot, scale)
 
 
 def _differs(change: Change, slot: Slot, made: tuple[int, ...], shape: tuple[int, ...]) -> str:
@@ -195,7 +201,9 @@ def _directed(change: Change, slot: Slot, inner: _LowRank | _Matrix) -> Effect:
     torch: Any = import_module("torch")
     weight = _weights(change, slot)
     changed = weight + inner.matrix().reshape(weight.shape)
-    length = change.tensors.get("magnitude", change.tensors.get("dora_scale")).float()
+    length = torch.atleast_1d(
+        change.tensors.get("magnitude", change.tensors.get("dora_scale")).float()
+    )
     if "magnitude" in change.tensors or length.shape[0] == length.numel():
         rows = _rows(length.flatten(), slot)
         if rows.numel() != weight.shape[0]:
@@ -249,6 +257,12 @@ def _kronecker(parts: Mapping[str, Any]) -> Any:
 
 def _full(parts: Mapping[str, Any]) -> Any:
     return parts["diff"]
+
+
+Maker = Callable[[Mapping[str, Any]], Any]
+
+_MAKERS: Mapping[str, Maker] = {"LoHa": _hadamard, "LoKr": _kronecker, "full": _full}
+"""Method → what makes the whole matrix of its factors."""
 
 
 def _side(parts: Mapping[str, Any], left: str, right: str, core: str) -> Any:

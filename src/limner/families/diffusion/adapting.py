@@ -64,7 +64,7 @@ class _Adding:
     def __call__(self, layer: Any, inputs: tuple[Any, ...], plain: Any) -> Any:
         total = plain
         for effect, weight in self.effects:
-            total = total + weight * effect(layer, inputs[0], plain)
+            total = total.add(effect(layer, inputs[0], plain), alpha=weight)
         return total
 
 
