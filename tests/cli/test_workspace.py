@@ -21,7 +21,7 @@ def test_rules_are_shown_and_changed(limner: Limner) -> None:
 
 
 def test_a_prompt_rule_refuses_and_is_written_down(limner: Limner, folder: Path) -> None:
-    limner("workspace", "set", "--prompt-rule", r"\bacme\b=Our own name stays out.")
+    limner("workspace", "set", "--prompt-rule", r"\bacme\b", "--message", "Our own name stays out.")
     ran = limner("generate", "an ACME rocket", "--json")
     assert ran.status != 0
     assert "Our own name stays out." in ran.error["message"]
@@ -37,7 +37,8 @@ def test_what_does_not_fit_is_refused(limner: Limner) -> None:
     for wrong in (("--detail", "much"), ("--label", "xx"), ("--safety", "on"), ("--mining", "yes")):
         assert limner("workspace", "set", *wrong).status == 2
     assert limner("workspace", "set", "--prompt-rule", "(").status == 2
-    assert limner("workspace", "set", "--prompt-rule", "=words").status == 2
+    assert limner("workspace", "set", "--prompt-rule", "").status == 2
+    assert limner("workspace", "set", "--message", "words").status == 2
     assert limner("workspace", "set", "--remove-prompt-rule", "never set").status == 2
     assert limner("workspace", "events").err == "Nothing is written down yet.\n"
 

@@ -19,7 +19,13 @@ from limner.provenance.formats import srgb_profile
 from limner.provenance.infotext import infotext
 from limner.provenance.intake import Picture, read_picture
 from limner.provenance.keys import read_anchors
-from limner.provenance.manifest import Ingredient, ModelClaim, Standing, read_manifest
+from limner.provenance.manifest import (
+    MADE_BY_MODEL,
+    Ingredient,
+    ModelClaim,
+    Standing,
+    read_manifest,
+)
 from limner.provenance.metadata import read_recipe
 from limner.provenance.seal import SealTerms, seal
 from limner.provenance.signing import LocalSigner
@@ -212,13 +218,14 @@ def test_every_task_is_signed_in_every_format(
         signer=signer,
         models=(ModelClaim("vellum", "a" * 64, "Apache-2.0"),),
         ingredients=(parent, mask)[: len(made.inputs)],
+        composite=task is Task.INPAINT,
     )
     sealed = seal(picture(), made, terms)
     found = read_manifest(sealed.file, sealed.media_type, read_anchors(folder))
     assert found is not None
     assert found.state is Standing.TRUSTED
     assert found.recipe_digest == made.digest
-    kind = "compositeWithTrainedAlgorithmicMedia" if made.inputs else "trainedAlgorithmicMedia"
+    kind = "compositeWithTrainedAlgorithmicMedia" if terms.composite else MADE_BY_MODEL
     assert found.source_type == kind
     assert len(found.ingredients) == len(made.inputs)
     assert read_recipe(sealed.file) == made
@@ -239,6 +246,10 @@ def test_a_workspace_decides_how_much_is_told(file_format: FileFormat, signer: L
         assert "fox".encode("utf-16-be") not in file
         assert b"trainedAlgorithmicMedia" in file
     assert made.digest.encode() in digest
+    said = read_manifest(none, file_format.media_type)
+    assert said is not None
+    assert said.recipe_digest is None
+    assert made.digest.encode() not in none
 
 
 @pytest.mark.parametrize("file_format", FileFormat)

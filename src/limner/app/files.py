@@ -5,7 +5,10 @@ import re
 import secrets
 from pathlib import Path
 
-from limner.domain.errors import NotFound, StorageFailed, storage_failure
+from limner.domain.errors import InvalidImage, NotFound, StorageFailed, storage_failure
+
+MOST_BYTES = 100_000_000
+"""The most bytes of one file that are read into memory."""
 
 OTHERWISE = "choose another folder with --out"
 
@@ -32,16 +35,27 @@ def write_file(path: Path, content: bytes) -> Path:
     return path
 
 
-def read_file(path: Path) -> bytes:
-    """Return a file's bytes; raise NotFound or StorageFailed saying why it cannot be read."""
+def read_file(path: Path, most: int = MOST_BYTES) -> bytes:
+    """Return a file's bytes; raise NotFound or StorageFailed saying why it cannot be read.
+
+    A file of more than `most` bytes is not read at all: InvalidImage.
+    """
     try:
-        return path.read_bytes()
+        with path.open("rb") as file:
+            large = os.fstat(file.fileno()).st_size > most
+            content = b"" if large else file.read(most + 1)
     except FileNotFoundError as error:
         raise NotFound(f"There is no file {path}. Check the path.") from error
     except OSError as error:
         raise StorageFailed(
             f"{path} could not be read: {error.strerror or error}. Check the path."
         ) from error
+    if large or len(content) > most:
+        raise InvalidImage(
+            f"{path} is larger than {most // 1_000_000} MB, more than Limner reads of one file. "
+            "Make it smaller first."
+        )
+    return content
 
 
 def file_stem(prompt: str, limit: int = 48) -> str:

@@ -16,6 +16,7 @@ from limner.families.family import Pixels
 from limner.provenance.intake import Picture, read_picture
 from limner.provenance.label import check_label
 from limner.provenance.manifest import Ingredient, ModelClaim
+from limner.provenance.origin import made_by_model
 from limner.provenance.seal import Sealed, SealTerms, said_of, seal
 from limner.provenance.signing import Signer, Unstamped
 from limner.store.library import Library
@@ -83,6 +84,7 @@ class Sealing:
             models=tuple(self._claims(recipe)),
             ingredients=tuple(self._ingredients(recipe)),
             base=self._base(recipe),
+            composite=self._is_composite(recipe),
         )
         return seal(pixels, recipe, terms)
 
@@ -119,6 +121,14 @@ class Sealing:
                 "parent" if role == InputRole.INIT else "component",
                 role,
             )
+
+    def _is_composite(self, recipe: Recipe) -> bool:
+        """Whether the picture that was edited is anything but the work of a model."""
+        init = recipe.input(InputRole.INIT)
+        if init is None:
+            return False
+        asset = self.library.get(self.workspace, init.asset)
+        return not made_by_model(self.library.read(self.workspace, asset.id), asset.media_type)
 
     def _base(self, recipe: Recipe) -> Picture | None:
         init = recipe.input(InputRole.INIT)

@@ -184,9 +184,8 @@ class Studio:
             made = None
             if verdict.outcome is not Outcome.REFUSED:
                 made = self._keep(actor, orders[drawn.index], drawn, verdict, sealing)
-            record = record_of(verdict, actor, workspace, recipe, made.asset if made else None)
-            if record is not None:
-                self.library.record(record)
+            elif refused_one := record_of(verdict, actor, workspace, recipe, None):
+                self.library.record(refused_one)
             strayed = notice_of(made.asset) if made else None
             for notice in (verdict.notice, strayed):
                 if notice is not None:
@@ -329,6 +328,8 @@ class Studio:
         blurred = verdict.outcome is Outcome.BLURRED
         before = sealing.kept_before(recipe, sealed, blurred=blurred)
         if before is not None:
+            if known := record_of(verdict, actor, sealing.workspace, recipe, before[0]):
+                self.library.record(known)
             return Made(*before, drawn.seconds, drawn.index)
         bare = _asset_of(actor, sealing.workspace, sealed.file, sealed.media_type, verdict.pixels)
         asset = bare.model_copy(
@@ -349,7 +350,8 @@ class Studio:
                 ),
             }
         )
-        kept = self.library.keep(asset, sealed.file)
+        record = record_of(verdict, actor, sealing.workspace, recipe, asset)
+        kept = self.library.keep(asset, sealed.file, record)
         return Made(kept, sealed.file, drawn.seconds, drawn.index)
 
 

@@ -44,7 +44,15 @@ class Rules(Scripted):
     ] = None
     prompt_rule: Annotated[
         list[str] | None,
-        typer.Option(metavar="PATTERN[=MESSAGE]", help="Words that no prompt may hold."),
+        typer.Option(
+            metavar="PATTERN",
+            help="Words that no prompt may hold, as a regular expression; may be given several "
+            "times.",
+        ),
+    ] = None
+    message: Annotated[
+        str | None,
+        typer.Option(metavar="TEXT", help="What those are told whose prompt a new rule refuses."),
     ] = None
     remove_prompt_rule: Annotated[
         list[str] | None, typer.Option(metavar="PATTERN", help="Take a rule out again.")
@@ -91,10 +99,12 @@ def change(asked: Rules) -> None:
     if asked.label is not None:
         none = asked.label.lower() == "none"
         values["label"] = None if none else {"language": asked.label}
-    split = [rule.partition("=") for rule in asked.prompt_rule or ()]
-    if any(not pattern for pattern, _, _ in split):
-        raise InvalidOption("A prompt rule is empty. Write it as PATTERN=MESSAGE.")
-    added = [PromptRule(pattern=pattern, message=message) for pattern, _, message in split]
+    patterns = asked.prompt_rule or ()
+    if not all(patterns):
+        raise InvalidOption("A prompt rule is empty. Give the words it refuses.")
+    if asked.message is not None and not patterns:
+        raise InvalidOption("--message goes with --prompt-rule: it is what the rule tells.")
+    added = [PromptRule(pattern=pattern, message=asked.message or "") for pattern in patterns]
     changes = Changes(values, added, asked.remove_prompt_rule or ())
     with Library.open(read_settings(asked.home).home) as library:
         change_policy(library, LOCAL_ACTOR, LOCAL_WORKSPACE, changes)
@@ -144,7 +154,7 @@ def add_to(app: typer.Typer) -> None:
         group,
         Rules,
         "limner workspace set --commercial --label en --safety flag",
-        'limner workspace set --prompt-rule "\\bacme\\b=Our own name stays out."',
+        'limner workspace set --prompt-rule "\\bacme\\b" --message "Our own name stays out."',
         name="set",
     )(change)
     command(group, Lines, "limner workspace events")(events)

@@ -60,14 +60,15 @@ class Ingredient:
 class Claim:
     """What a manifest says of a picture.
 
-    `composite`: another picture is the base of this one. `action` is the C2PA name of what was
+    `composite`: a picture that no model made is the base of this one. `recipe_digest` is None
+    where the workspace keeps it to itself. `action` is the C2PA name of what was
     done, such as `c2pa.created`; with a parent the picture was opened first.
     """
 
     title: str
     composite: bool
     action: str
-    recipe_digest: str
+    recipe_digest: str | None
     models: tuple[ModelClaim, ...] = ()
     mining: Mining = Mining.NOT_ALLOWED
     ingredients: tuple[Ingredient, ...] = ()
@@ -233,12 +234,13 @@ def _definition(claim: Claim) -> dict[str, Any]:
     models = [
         {"name": one.name, "sha256": one.sha256, "licence": one.licence} for one in claim.models
     ]
+    digest = {"digest": claim.recipe_digest} if claim.recipe_digest else {}
     return {
         "title": claim.title,
         "claim_generator_info": [agent],
         "assertions": [
             {"label": "c2pa.actions.v2", "data": {"actions": actions}},
-            {"label": RECIPE_ASSERTION, "data": {"digest": claim.recipe_digest, "models": models}},
+            {"label": RECIPE_ASSERTION, "data": {**digest, "models": models}},
             {
                 "label": "cawg.training-mining",
                 "data": {"entries": {name: dict(use) for name in _MINING}},

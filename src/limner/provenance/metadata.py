@@ -30,13 +30,13 @@ _MINING = {
 }
 
 
-def notes_on(recipe: Recipe, detail: Detail, mining: Mining) -> Notes:
+def notes_on(recipe: Recipe, detail: Detail, mining: Mining, *, composite: bool = False) -> Notes:
     """Return what is written into a picture's file, as much as the workspace says.
 
     With `Detail.FULL` the whole Recipe and the settings as other tools read them; with
     `Detail.DIGEST` the Recipe's digest; with `Detail.NONE` only that a model made it.
     """
-    xmp = xmp_description(recipe, detail, mining)
+    xmp = xmp_description(recipe, detail, mining, composite=composite)
     if detail is Detail.NONE:
         return Notes(xmp)
     if detail is Detail.DIGEST:
@@ -50,9 +50,11 @@ def recipe_text(recipe: Recipe) -> str:
     return re.sub(r"[\x7f-\x9f\ufffe\uffff]", lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
-def xmp_description(recipe: Recipe, detail: Detail, mining: Mining) -> str:
+def xmp_description(
+    recipe: Recipe, detail: Detail, mining: Mining, *, composite: bool = False
+) -> str:
     """Return the RDF description of a picture; see `docs/decisions/010` for its properties."""
-    kind = "compositeWithTrainedAlgorithmicMedia" if recipe.inputs else "trainedAlgorithmicMedia"
+    kind = "compositeWithTrainedAlgorithmicMedia" if composite else "trainedAlgorithmicMedia"
     properties = [
         ("Iptc4xmpExt:DigitalSourceType", f"{_SOURCE_TYPES}{kind}"),
         ("Iptc4xmpExt:AISystemUsed", f"Limner, {recipe.model.name}"),

@@ -32,7 +32,8 @@ _DESCRIBED = (b"<rdf:Description", b"</rdf:Description>")
 class SealTerms:
     """What a seal says beside the Recipe, and who signs it; without a signer nobody does.
 
-    `base` is the picture that was edited, for its colour profile.
+    `base` is the picture that was edited, for its colour profile; `composite` says that it is not
+    itself a model's work: a photograph, or one that a photograph is part of.
     """
 
     signer: Signer | None = None
@@ -41,6 +42,7 @@ class SealTerms:
     models: tuple[ModelClaim, ...] = ()
     ingredients: tuple[Ingredient, ...] = ()
     base: Picture | None = None
+    composite: bool = False
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ def seal(pixels: Pixels, recipe: Recipe, terms: SealTerms) -> Sealed:
     """
     shown = labelled(pixels, recipe.label) if recipe.label else pixels
     digest = raster.pixel_digest(shown)
-    notes, mark = notes_on(recipe, terms.detail, terms.mining), None
+    notes, mark = notes_on(recipe, terms.detail, terms.mining, composite=terms.composite), None
     if recipe.format is FileFormat.SVG:
         file = _drawing(pixels, recipe, notes)
     else:
@@ -104,9 +106,9 @@ def _drawing(pixels: Pixels, recipe: Recipe, notes: Notes) -> bytes:
 def _claim(recipe: Recipe, terms: SealTerms) -> Claim:
     return Claim(
         title=f"picture.{recipe.format.value}",
-        composite=bool(recipe.inputs),
+        composite=terms.composite,
         action=_ACTIONS.get(recipe.task, "c2pa.edited"),
-        recipe_digest=recipe.digest,
+        recipe_digest=None if terms.detail is Detail.NONE else recipe.digest,
         models=terms.models,
         mining=terms.mining,
         ingredients=terms.ingredients,

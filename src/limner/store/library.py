@@ -130,11 +130,12 @@ class Library:
         with self._write() as connection:
             _insert_once(connection, workspaces, {"id": workspace.id, "name": workspace.name})
 
-    def keep(self, asset: Asset, file: bytes) -> Asset:
-        """Keep a file and what is known of it, durably; both or neither are in the library.
+    def keep(self, asset: Asset, file: bytes, record: Record | None = None) -> Asset:
+        """Keep a file and what is known of it, durably; all or nothing is in the library.
 
-        If the workspace has this file, what is known of it stays, and is returned. Raises
-        NotFound for an unknown workspace, InvalidRequest if `asset` does not describe `file`.
+        `record` is a line of the journal that belongs to it. If the workspace has this file, what
+        is known of it stays, and is returned. Raises NotFound for an unknown workspace,
+        InvalidRequest if `asset` does not describe `file`.
         """
         row = asset_row(asset)
         if len(file) != asset.bytes or hashlib.sha256(file).hexdigest() != asset.id:
@@ -142,9 +143,12 @@ class Library:
         self.blobs.put(file)
         with self._write() as connection:
             first = _find(connection, asset.workspace, assets.c.id == asset.id)
+            if not first:
+                _require_workspace(connection, asset.workspace)
+            if record is not None:
+                connection.execute(insert(journal), journal_row(record))
             if first:
                 return first[0]
-            _require_workspace(connection, asset.workspace)
             if not self.blobs.exists(asset.id):
                 self.blobs.put(file)  # its last other owner removed it a moment ago
             if asset.recipe:
