@@ -129,6 +129,9 @@ def test_a_diffusers_repository_brings_what_it_needs_and_no_more(
     assert f"commit {COMMIT[:12]}: 4 files" in listener.notices["pinned"]
     by_path = models.catalog.find(str(home / "Paint"))
     assert by_path.weights_digest == card.weights_digest
+    assert models.catalog.places.paths() == ()
+    with pytest.raises(InvalidOption, match="--variant is for a repository"):
+        models.request("Paint", "fp16", listener, listener.token)
 
 
 def test_a_pin_is_enough_without_the_hubs_word(
@@ -367,6 +370,18 @@ def test_names_that_are_none(models: Models, site: Site, listener: Listener, nam
     with pytest.raises(InvalidOption, match="limner models add"):
         models.request(name, None, listener, listener.token)
     assert site.requests == []
+
+
+def test_sizes_that_the_hub_has_wrong_do_not_count(
+    models: Models, site: Site, tmp_path: Path, listener: Listener
+) -> None:
+    answer = publish_repository(site, "someone/Paint", small_pipeline(tmp_path / "there"))
+    for entry in answer["siblings"]:
+        entry["size"] += 7
+    announce(site, "someone/Paint", answer)
+    card = pull(models, "someone/Paint", listener)
+    assert all(one.state == "good" for one in models.catalog.verify(card))
+    assert card.family == "sd1"
 
 
 def test_offline_says_so(home: Path, site: Site, listener: Listener) -> None:

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from limner.app import wiring
+from limner.catalog.catalog import Catalog
+from limner.domain.errors import Cancelled
 from tests.families.diffusion.files import save
 from tests.families.diffusion.test_adapters import SD_TO_K, kohya
 from tests.families.diffusion.test_trees import pipeline, touch
@@ -100,6 +102,19 @@ def test_files_can_be_read_beforehand(
         "vae",
         "text_encoder",
     }
+
+
+def test_reading_beforehand_can_be_stopped(
+    limner: Limner, webui: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: object) -> None:
+        raise Cancelled("Stopped.")
+
+    monkeypatch.setattr(Catalog, "identify", stop)
+    ran = limner("models", "add", webui, "--hash")
+    assert ran.status == 130
+    assert ran.err == "Stopped. Files that were not read are read when used.\n"
+    assert limner("models", "show", "paint").status == 0
 
 
 def test_forget(limner: Limner, webui: Path) -> None:

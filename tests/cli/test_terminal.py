@@ -19,7 +19,7 @@ from PIL import Image
 from limner.cli.output import Output
 from limner.cli.preview import Graphics, graphics_of, render
 from limner.cli.screen import Screen
-from limner.domain.event import Loading, Notice, Pulling, Step
+from limner.domain.event import Hashing, Loading, Notice, Pulling, Step
 from limner.provenance.formats import encode_png
 
 from .conftest import opened
@@ -211,6 +211,7 @@ def test_elsewhere_than_on_a_terminal_only_notices_are_printed(
     with Screen(Output(), 2) as screen:
         for happening in (
             Pulling("vellum", 1, 2),
+            Hashing("vellum.onnx", 1, 2),
             Loading("vellum"),
             Step(0, "drawing", 1, 4),
             Notice("a", "A plain word."),

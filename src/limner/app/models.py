@@ -158,10 +158,13 @@ class Models:
         A repository is pinned at its commit, and told of. A published model goes by the name of
         its repository alone, too. Raises InvalidOption, ModelNotFound and PullFailed.
         """
-        if "/" not in name and name in self.catalog.names():
-            return self.catalog.find(name)
         known = facts_for(name)
-        if "/" not in name and known is None:
+        if "/" not in name and (known is None or name in self.catalog.names()):
+            if variant:
+                raise InvalidOption(
+                    f"--variant is for a repository that is not here yet; {name} has the files "
+                    "that it was pinned with."
+                )
             return self.catalog.find(name)
         asked = parse(known[0] if known else name)
         card = self.catalog.request(asked, variant, Watch(tell, token))

@@ -3,6 +3,7 @@
 import difflib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -63,6 +64,7 @@ class Catalog:
         token: str | None = None,
     ) -> None:
         self.families = families
+        self._home = home_models
         self._shelf = Shelf(home_models)
         self.places = Places(home_models / "places.json")
         self.collection = Collection(home_models / "found.json", self.places, families)
@@ -130,7 +132,8 @@ class Catalog:
     def _use_at(self, path: Path, cards: Sequence[ModelCard]) -> ModelCard:
         card = self._find_at(path)
         known = any(one.weights_digest == card.weights_digest for one in cards)
-        if not known and not self.collection.holds(path):
+        pulled = path.resolve().is_relative_to(self._home.resolve())
+        if not (known or pulled or self.collection.holds(path)):
             self.places.note(path)
         return card
 
@@ -216,7 +219,8 @@ class Catalog:
 
         Raises ModelUnavailable when one is absent and WeightsRejected when its bytes differ.
         """
-        return _installed(card, tuple(self._shelf.look(card, file) for file in card.files))
+        found = _installed(card, tuple(self._shelf.look(card, file) for file in card.files))
+        return replace(found, neighbours=self._folders)
 
     def pull(
         self,
@@ -308,6 +312,11 @@ class Catalog:
                 )
         self._shelf.remember({file.sha256: paths[file.name] for file in card.files})
         return card
+
+    def _folders(self) -> tuple[Path, ...]:
+        """Return the folders of the models that are here, the user's own first."""
+        pulled = (self._shelf.folder(card) for card in self._pins.all())
+        return (*self.collection.folders(), *pulled)
 
     def _lock_of(self, card: ModelCard) -> Path:
         return inside(self._ways.downloads, f"{card.name}.lock")

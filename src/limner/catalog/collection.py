@@ -116,6 +116,10 @@ class Collection:
         found = _called(name, self._distinct(self._read()))
         return found or _called(name, self.all())
 
+    def folders(self) -> tuple[Path, ...]:
+        """Return the folders of whole models in the places, in order of their names."""
+        return tuple(one.path for one in self.all() if one.usable and one.kind == Kind.PIPELINE)
+
     def names(self) -> tuple[str, ...]:
         """Return the names of what was usable when the places were last looked through."""
         return tuple(one.name for one in self._distinct(self._read()) if one.usable)

@@ -199,10 +199,13 @@ def _name(wanted: str, listing: Listing, taken: Iterable[str]) -> str:
 
 
 def _file(listing: Listing, name: str, fetched: Mapping[str, bytes]) -> WeightFile:
-    listed = listing.files[name]
-    found = sha256(fetched[name]).hexdigest() if name in fetched else listed.sha256
-    source = listing.source(name)
-    return WeightFile(name=name, sha256=found, bytes=listed.bytes, sources=(source,))
+    listed, content = listing.files[name], fetched.get(name)
+    return WeightFile(
+        name=name,
+        sha256=listed.sha256 if content is None else sha256(content).hexdigest(),
+        bytes=listed.bytes if content is None else len(content),
+        sources=(listing.source(name),),
+    )
 
 
 def _card(name: str, listing: Listing, files: tuple[WeightFile, ...], hub: Hub) -> ModelCard:

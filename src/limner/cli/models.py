@@ -165,8 +165,15 @@ def add(asked: Add) -> None:
         else:
             _tell_found(found, output)
         if asked.hash:
-            with Screen(output) as screen, stopping(screen.say) as token:
-                models.identify(found, screen.tell, token)
+            _read_now(models, found, output)
+
+
+def _read_now(models: "Models", found: "Sequence[Found]", output: Output) -> None:
+    with Screen(output) as screen, stopping(screen.say) as token:
+        try:
+            models.identify(found, screen.tell, token)
+        except Cancelled as stopped:
+            raise Cancelled("Stopped. Files that were not read are read when used.") from stopped
 
 
 def forget(asked: Placed) -> None:
