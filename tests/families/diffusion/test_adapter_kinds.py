@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from limner.domain.errors import InvalidOption, WeightsRejected
 
 pytest.importorskip("diffusers", reason="diffusers comes with the extra [torch]")
-pytest.importorskip("peft", reason="peft comes with the extra [torch]")
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 import torch  # noqa: E402 - it needs what the lines above ask for
@@ -321,6 +320,7 @@ def by_diffusers(kind: str, tensors: dict[str, Any]) -> Any:
 def test_diffusers_draws_the_same(
     tmp_path: Path, kind: str, write: Callable[[Any], dict[str, Any]]
 ) -> None:
+    pytest.importorskip("peft", reason="peft comes with the extra [dev]")
     change = change_of(kind)
     if kind == "sd3":  # diffusers leaves out the adapters of T5
         texts = {one: pair for one, pair in change.texts.items() if one[0] != "text_encoder_3"}

@@ -13,7 +13,6 @@ from limner.families.diffusion.facts import facts_of
 from limner.families.family import Order, Pixels
 
 pytest.importorskip("diffusers", reason="diffusers comes with the extra [torch]")
-pytest.importorskip("peft", reason="peft comes with the extra [torch]")
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 import safetensors.torch  # noqa: E402 - it needs what the lines above ask for
