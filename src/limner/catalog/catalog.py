@@ -16,7 +16,7 @@ from limner.catalog.part import part_path
 from limner.catalog.pins import Pinning, Pins, commit_of, terms
 from limner.catalog.places import Places
 from limner.catalog.pull import Pull, Ways, lock_of, waiting
-from limner.catalog.repository import Asked, facts_for
+from limner.catalog.repository import Asked, facts_for, parse
 from limner.catalog.shelf import (
     PACKAGE,
     FileState,
@@ -123,11 +123,20 @@ class Catalog:
                 if not self.collection.named(name):
                     raise
         if "/" in name or "\\" in name:
-            raise ModelNotFound(
-                f"There is no file or folder {name[:200]}. Give the path of a checkpoint, or a "
-                "name that `limner models list` shows."
-            )
+            return self._find_repository(name)
         return self._find_own(name, weights)
+
+    def _find_repository(self, name: str) -> ModelCard:
+        """Return what was pulled from a repository of this name; raises ModelNotFound."""
+        with suppress(InvalidOption):
+            pinned = self._pins.of(parse(name))
+            if pinned is not None:
+                return self._pins.settled(pinned)
+        raise ModelNotFound(
+            f"There is no file or folder {name[:200]}. Give the path of a checkpoint, or a "
+            "name that `limner models list` shows; a repository of a model hub is brought here by "
+            "`limner models pull OWNER/NAME`."
+        )
 
     def _use_at(self, path: Path, cards: Sequence[ModelCard]) -> ModelCard:
         card = self._find_at(path)

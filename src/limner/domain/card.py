@@ -1,6 +1,6 @@
 """Model cards: what a model is, where its weights come from, what they may be used for."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -111,7 +111,11 @@ class ModelCard(Frozen):
 
 @dataclass(frozen=True)
 class Installed:
-    """A model whose weights are here and verified: file name → path."""
+    """A model whose weights are here and verified: file name → path.
+
+    `neighbours` finds the folders of other models that are here, which may lend it parts.
+    """
 
     card: ModelCard
     files: Mapping[str, Path]
+    neighbours: Callable[[], Sequence[Path]] = tuple

@@ -23,10 +23,11 @@ from limner.families.diffusion.files import SINGLE, file_of, files_of
 from limner.families.diffusion.finding import Finding, Kind, Prediction
 from limner.families.diffusion.folders import INDEX, recognise_folder
 from limner.families.diffusion.layouts import recognise_file
+from limner.families.diffusion.lending import check_alone, opened
 from limner.families.diffusion.reference_family import SEEN_BY_ADAPTERS
 from limner.families.diffusion.regions import LAID_OUT
 from limner.families.diffusion.samplers import samplers_for, schedules_for
-from limner.families.diffusion.single import check_single, recognise_single, whole
+from limner.families.diffusion.single import check_single, recognise_single
 from limner.families.family import Hash, LoadedModel, Placement
 
 _INPUTS: Mapping[Task, TaskInputs] = MappingProxyType(
@@ -41,7 +42,7 @@ _INPUTS: Mapping[Task, TaskInputs] = MappingProxyType(
 )
 
 
-_DRAWING = (Kind.PIPELINE, Kind.CHECKPOINT)
+_DRAWING = (Kind.PIPELINE, Kind.CHECKPOINT, Kind.DENOISER)
 
 _REFINED = 0.3
 """How much of a picture is redrawn where it is only to become larger."""
@@ -80,7 +81,7 @@ class DiffusionFamily:
                 f"{path.name} is {facts.title}, which Limner knows and does not draw with."
             )
         if not folder:
-            check_single(path, found)
+            (check_alone if found.kind is Kind.DENOISER else check_single)(path, found)
         return ModelCard(
             name=own_name(path),
             title=facts.title,
@@ -94,7 +95,11 @@ class DiffusionFamily:
         )
 
     def load(self, installed: Installed, placement: Placement, /) -> LoadedModel:
-        """Load the pipeline with diffusers; raises WeightsRejected where it cannot be."""
+        """Load the pipeline with diffusers.
+
+        Raises WeightsRejected where it cannot be, and ModelUnavailable for a file of a denoiser
+        whose other parts are nowhere.
+        """
         from limner.families.diffusion.model import DiffusionModel
         from limner.families.diffusion.ways import load_fitting
 
@@ -106,7 +111,7 @@ class DiffusionFamily:
         else:
             path = installed.files[SINGLE]
             found = replace(recognise_file(path), variant=card.variant)
-            with whole(path, found) as (folder, single):
+            with opened(path, found, installed.neighbours) as (folder, single):
                 loaded = load_fitting(folder, _works(card), placement.make_room, single)
         manner = manner_of(facts_of(card.family, card.variant), found.prediction)
         return DiffusionModel(loaded.pipeline, manner, loaded.device, placement.threads, loaded.way)

@@ -27,7 +27,8 @@ _LONGEST = 20_000_000
 
 _MOST_SHARDS = 1_000
 
-_DENOISERS = ("transformer", "unet")
+DENOISERS = ("transformer", "unet")
+"""What the part that draws is called in a folder."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ def recognise_folder(folder: Path) -> Finding:
     """Return what a diffusers folder is; never raises for what is in it."""
     try:
         pipeline = read_pipeline(folder)
-        name = next((one for one in _DENOISERS if one in pipeline.components), None)
+        name = next((one for one in DENOISERS if one in pipeline.components), None)
         if name is None:
             return _other(pipeline)
         header = read_weights(pipeline.components[name].weights)

@@ -6,8 +6,7 @@ The names of tensors are those of the original code; diffusers' own converters t
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from importlib import import_module
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -16,24 +15,35 @@ from limner.domain.errors import WeightsRejected
 from limner.families.diffusion.clip_words import write_clip
 from limner.families.diffusion.facts import facts_of
 from limner.families.diffusion.finding import Finding
-from limner.families.diffusion.folders import INDEX, Component
+from limner.families.diffusion.folders import DENOISERS, INDEX, Component
 from limner.families.diffusion.headers import read_header
 from limner.families.diffusion.inventory import Part, weigh
 from limner.families.diffusion.known.stable_parts import INSIDE, PARTS, UNDESCRIBED, noise_of
 from limner.families.diffusion.layouts import recognise_file
-from limner.families.diffusion.loading import libraries, quiet, refusals
+from limner.families.diffusion.loading import libraries, quiet
+from limner.families.diffusion.numbers import converters, reading, tensors_of
 from limner.families.diffusion.tensors import Header
 
 ENDINGS = frozenset({".safetensors", ".sft", ".gguf"})
 """What the names of weight files end with."""
 
 
+def _none() -> Mapping[str, Any]:
+    return {}
+
+
 @dataclass(frozen=True)
 class Single:
-    """A file with some parts of a model: `inside` has what their names begin with there."""
+    """A file with some parts of a model: `inside` has what their names begin with there.
+
+    `settings` are those of a part that differ from its description, `beside` parts without
+    weights that are not those of the description either.
+    """
 
     path: Path
     inside: Mapping[str, str]
+    settings: Mapping[str, Any] = field(default_factory=_none)
+    beside: Mapping[str, Any] = field(default_factory=_none)
 
     def inventory(self, folder: Path) -> tuple[Part, ...]:
         """Return what the parts weigh; `folder` describes them."""
@@ -47,10 +57,11 @@ class Single:
         with a `default`. Raises WeightsRejected where tensors are missing or do not fit.
         """
         formats = dtype if isinstance(dtype, dict) else {"default": dtype}
-        return {
+        read = {
             name: self._read(folder, name, formats.get(name, formats["default"]))
             for name in self.inside
         }
+        return {**read, **self.beside}
 
     def _part(self, header: Header, folder: Path, name: str) -> Part:
         prefix = self.inside[name]
@@ -68,13 +79,19 @@ class Single:
     def _read(self, folder: Path, name: str, dtype: Any) -> Any:
         library, class_name = _class_of(folder, name)
         kind = getattr(getattr(libraries(), library), class_name)
-        tensors = _tensors(self.path, self.inside[name])
+        tensors = tensors_of(self.path, self.inside[name], dtype)
+        if name in DENOISERS:
+            tensors = _as_converted(tensors, self.inside[name])
         options = {"config": str(folder), "subfolder": name, "torch_dtype": dtype}
-        with _refused(self.path.name), quiet():
+        if self.path.suffix.lower() == ".gguf":
+            packed = libraries().diffusers.GGUFQuantizationConfig(compute_dtype=dtype)
+            options["quantization_config"] = packed
+        with reading(self.path.name), quiet():
             try:
                 if library == "transformers":
                     part = _text_encoder(kind, tensors, options)
                 else:
+                    options.update(self.settings.get(name, {}))
                     part = kind.from_single_file(tensors, local_files_only=True, **options)
             except NotImplementedError as error:  # no device takes what has no numbers
                 raise _incomplete(self.path.name, name) from error
@@ -179,36 +196,17 @@ _ABSENT: Mapping[str, Mapping[str, object]] = {
 """What else the description of a pipeline says, by the key of its parts."""
 
 
-def _tensors(path: Path, prefix: str) -> dict[str, Any]:
-    """Return the tensors of a file whose names begin with a prefix, under their whole names."""
-    with _refused(path.name), import_module("safetensors").safe_open(path, "pt") as opened:
-        names = list(opened.keys())
-        return {name: opened.get_tensor(name) for name in names if name.startswith(prefix)}
-
-
-def _converters() -> Any:
-    return import_module("diffusers.loaders.single_file_utils")
-
-
-@contextmanager
-def _refused(name: str) -> Iterator[None]:
-    """Turn what the readers of single files raise into WeightsRejected."""
-    bad = (
-        import_module("safetensors").SafetensorError,
-        _converters().SingleFileComponentError,
-        AttributeError,
-        IndexError,
-    )
-    with refusals(name):
-        try:
-            yield
-        except bad as error:
-            raise ValueError(str(error)) from error
+def _as_converted(tensors: dict[str, Any], prefix: str) -> dict[str, Any]:
+    """Return a denoiser under the names that the converters of diffusers expect."""
+    bare = {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
+    if "input_blocks.0.0.weight" in bare:
+        return {f"model.diffusion_model.{name}": tensor for name, tensor in bare.items()}
+    return bare
 
 
 def _text_encoder(kind: Any, tensors: dict[str, Any], options: dict[str, Any]) -> Any:
     headed = {_headed(key): tensor for key, tensor in tensors.items()}
-    return _converters().create_diffusers_clip_model_from_ldm(
+    return converters().create_diffusers_clip_model_from_ldm(
         kind, headed, local_files_only=True, **options
     )
 
