@@ -126,6 +126,9 @@ def test_a_diffusers_repository_brings_what_it_needs_and_no_more(
         "revision": COMMIT,
         "path": card.files[0].name,
     }
+    assert models.choose("someone/paint", Task.TEXT_TO_IMAGE) == card
+    with pytest.raises(ModelNotFound, match="limner models pull OWNER/NAME"):
+        models.choose("someone/other", Task.TEXT_TO_IMAGE)
     assert f"commit {COMMIT[:12]}: 4 files" in listener.notices["pinned"]
     by_path = models.catalog.find(str(home / "Paint"))
     assert by_path.weights_digest == card.weights_digest
