@@ -86,6 +86,15 @@ def test_adapters_and_the_starting_picture_are_named() -> None:
     assert (read.name, read.hash, read.weight) == ("ink", "12" * 6, 0.5)
 
 
+def test_the_weight_in_the_text_encoders_comes_first() -> None:
+    adapter = AdapterRef(name="ink", sha256="12" * 32, weight=0.5, text_weight=0.25)
+    text = infotext(RECIPE.model_copy(update={"adapters": (adapter,)}))
+    assert "<lora:ink:0.25:0.5>" in text
+    found = read_a1111(text)
+    assert found is not None
+    assert [(one.name, one.weight) for one in found.adapters] == [("ink", 0.5)]
+
+
 def test_without_words_there_is_only_the_line() -> None:
     changes = {"prompt": "", "negative_prompt": "", "steps": None, "guidance": None}
     text = infotext(RECIPE.model_copy(update=changes))

@@ -3,7 +3,7 @@
 import json
 from importlib.metadata import version
 
-from limner.domain.recipe import InputRole, Recipe
+from limner.domain.recipe import AdapterRef, InputRole, Recipe
 from limner.domain.sampling import common_sampler, common_schedule
 
 
@@ -35,9 +35,16 @@ def infotext(recipe: Recipe) -> str:
         for name, value in (settings | own | settings).items()
         if value not in (None, "")
     )
-    tags = "".join(f" <lora:{one.name}:{one.weight:g}>" for one in recipe.adapters)
+    tags = "".join(f" <lora:{one.name}:{_weights(one)}>" for one in recipe.adapters)
     against = f"Negative prompt: {recipe.negative_prompt}" if recipe.negative_prompt else ""
     return "\n".join(part for part in (f"{recipe.prompt}{tags}", against, line) if part)
+
+
+def _weights(adapter: AdapterRef) -> str:
+    """Return the weight of an adapter; where there are two, that of the text encoders is first."""
+    if adapter.text_weight is None:
+        return f"{adapter.weight:g}"
+    return f"{adapter.text_weight:g}:{adapter.weight:g}"
 
 
 def _quoted(value: object) -> str:

@@ -11,8 +11,8 @@ from limner.domain.errors import WeightsRejected
 from limner.families.diffusion.adapter_names import few
 
 _KINDS: tuple[tuple[str, str], ...] = (
-    ("down", r"lora_down\.weight|lora_A(\.\w+)?\.weight|lora(_linear_layer)?\.down\.weight"),
-    ("up", r"lora_up\.weight|lora_B(\.\w+)?\.weight|lora(_linear_layer)?\.up\.weight"),
+    ("down", r"lora_(down|A)(\.\w+)?\.weight|lora(_linear_layer)?\.down\.weight"),
+    ("up", r"lora_(up|B)(\.\w+)?\.weight|lora(_linear_layer)?\.up\.weight"),
     ("bias", r"lora_up\.bias|lora_B(\.\w+)?\.bias|diff_b"),
     ("mid", r"lora_mid\.weight"),
     ("alpha", r"alpha"),

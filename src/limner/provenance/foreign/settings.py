@@ -13,7 +13,10 @@ from limner.domain.sampling import is_left_open, read_sampler, read_schedule
 
 _LONGEST_SHOWN = 200
 _LONGEST_WORDS = 20_000
-_LORA_TAG = re.compile(r"<(?:lora|lyco):([^:<>]{1,300})(?::([-+0-9.]{1,20}))?[^<>]{0,100}>")
+_LORA_TAG = re.compile(
+    r"<(?:lora|lyco):([^:<>]{1,300})(?::([-+0-9.]{1,20}))?(?::([-+0-9.]{1,20}))?[^<>]{0,100}>"
+)
+"""A name, the weight, or that in the text encoders and then that in the denoiser."""
 _SPACES = re.compile(r"[ \t]{2,}")
 
 Table: TypeAlias = Mapping[str, Any]
@@ -87,7 +90,7 @@ class Collector:
         if not isinstance(value, str):
             return
         for match in _LORA_TAG.finditer(value):
-            self.adapter(match[1], weight=match[2])
+            self.adapter(match[1], weight=match[3] or match[2])
         text = _SPACES.sub(" ", _LORA_TAG.sub("", value)).strip(" \t\r\n,")
         if len(text) > _LONGEST_WORDS:
             self.leave(name, text, f"it has {len(text):,} characters")
