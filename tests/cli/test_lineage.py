@@ -70,3 +70,12 @@ def test_a_copy_that_was_brought_in_is_linked_to_what_its_watermark_names(
     [original] = copy["relatives"]
     assert (original["asset"], original["relation"]) == (first, "copy")
     assert "from copy" in limner("lineage", second).out
+
+
+def test_a_file_stands_for_its_picture(limner: Limner, folder: Path) -> None:
+    first = made(limner, "edit", photo(folder / "dog.png"), "a cat")
+    path = Path(limner("library", "export", first).lines[0])
+    assert limner("lineage", path, "--json").records[0]["asset"] == first
+    ran = limner("lineage", folder / "none.png")
+    assert ran.status != 0
+    assert "none.png" in ran.err

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from limner.app.keys import Keyring
 from limner.app.settings import Settings
 from limner.app.wiring import open_models
 from limner.domain.errors import LimnerError
@@ -49,6 +50,7 @@ def examine(settings: Settings) -> list[Finding]:
         *_runtimes(),
         _home(settings.home),
         _library(settings.home),
+        _keys(settings),
         *_models(settings),
     ]
 
@@ -127,6 +129,25 @@ def _library(home: Path) -> Finding:
         detail = f"{len(problems)} problem(s): {problems[0].message}"
         return Finding("library", State.FAIL, detail, "See `limner library check`.")
     return Finding("library", State.OK, "every picture is whole")
+
+
+def _keys(settings: Settings) -> Finding:
+    if not settings.signing:
+        return Finding("keys", State.WARN, "pictures are not signed: LIMNER_SIGNING is “none”")
+    keyring = Keyring(settings)
+    try:
+        chain = keyring.certificates()
+        others = len({file for file, _ in keyring.others()})
+    except LimnerError as error:
+        return Finding("keys", State.FAIL, error.message, "See `limner keys show`.")
+    except OSError as error:
+        return Finding("keys", State.FAIL, f"{keyring.folder}: {error.strerror}", _OTHER_HOME)
+    if not chain:
+        return Finding("keys", State.OK, "none yet; the first picture makes some")
+    leaf = chain[-1]
+    trusting = f"; {others} of others trusted" if others else ""
+    detail = f"{leaf.owner}, until {leaf.expires:%Y-%m-%d}{trusting}"
+    return Finding("keys", State.OK, detail)
 
 
 def _models(settings: Settings) -> Iterator[Finding]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from pydantic import ValidationError
 
+from limner.app.wrong import told_of
 from limner.domain.capability import check_words, is_readable
 from limner.domain.errors import InvalidOption
 from limner.domain.recipe import Draft, Extra, FileFormat, Size
@@ -65,4 +66,4 @@ def _refused(error: ValidationError, own: Sequence[tuple[str, object]]) -> Inval
         name, value = unfit[0]
         return InvalidOption(f"{name} cannot be “{str(value)[:60]}”: give a word or a number.")
     name = ".".join(str(part) for part in first["loc"] if isinstance(part, str)) or "option"
-    return InvalidOption(f"{name} cannot be “{str(first['input'])[:60]}”: {first['msg'].lower()}.")
+    return InvalidOption(f"{name} cannot be “{str(first['input'])[:60]}”: {told_of(first)}.")

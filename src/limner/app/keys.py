@@ -1,17 +1,26 @@
 """The keys that sign pictures: made on first use, or kept elsewhere, or none on purpose."""
 
-from collections.abc import Callable
+import re
+import secrets
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from limner.app.files import write_file
 from limner.app.settings import Settings
-from limner.domain.errors import InvalidRequest
+from limner.domain.errors import InvalidRequest, storage_failure
 from limner.domain.event import Happening, Notice
 from limner.provenance.signing import Signer
 
-OWNER = "Limner user"
-"""Whom certificates name where nobody said otherwise: nobody in particular."""
+if TYPE_CHECKING:
+    from cryptography import x509
+
+
+def new_owner() -> str:
+    """Return whom certificates name where nobody said otherwise: no person, and no two alike."""
+    return f"Limner studio {secrets.token_hex(3)}"
 
 
 @dataclass(frozen=True)
@@ -65,9 +74,57 @@ class Keyring:
         """
         from limner.provenance.keys import read_anchor, read_anchors
 
+        return b"\n".join([read_anchors(self.folder), *map(read_anchor, self._trusted_files())])
+
+    def trust(self, file: Path) -> tuple[Certificate, ...]:
+        """Trust pictures signed under the certificates in a file, PEM or DER; return these.
+
+        Raises InvalidRequest for a file that holds none, StorageFailed where it cannot be kept.
+        """
+        from limner.provenance.keys import certificates_in, read_anchor
+
+        content = read_anchor(file)
+        found = tuple(map(_described, certificates_in(content)))
+        name = re.sub(r"[^a-z0-9]+", "-", found[0].owner.lower()).strip("-")[:40] or "certificate"
+        write_file(self.trusted / f"{name}-{found[0].fingerprint[:8]}.pem", content)
+        return found
+
+    def distrust(self, name: str) -> int:
+        """Trust a certificate no longer, named by its file, owner or fingerprint's beginning.
+
+        Returns how many were meant. Raises InvalidRequest where none is, StorageFailed.
+        """
+        meant = {
+            file
+            for file, one in self.others()
+            if name in (file.stem, file.name, one.owner)
+            or (len(name) >= 6 and one.fingerprint.startswith(name.lower()))
+        }
+        if not meant:
+            raise InvalidRequest(
+                f"No trusted certificate is called “{name[:80]}”. See limner keys trusted."
+            )
+        for file in meant:
+            try:
+                file.unlink(missing_ok=True)
+            except OSError as error:
+                raise storage_failure(error, file, "take it away by hand") from error
+        return len(meant)
+
+    def others(self) -> Iterator[tuple[Path, Certificate]]:
+        """Yield each certificate of others that is trusted, with its file.
+
+        Raises InvalidRequest for a file among them that is no certificate.
+        """
+        from limner.provenance.keys import certificates_in, read_anchor
+
+        for file in self._trusted_files():
+            for one in certificates_in(read_anchor(file)):
+                yield file, _described(one)
+
+    def _trusted_files(self) -> list[Path]:
         folders = (self.trusted, self.folder / "trusted")
-        files = sorted(file for folder in folders for file in folder.glob("*.pem"))
-        return b"\n".join([read_anchors(self.folder), *map(read_anchor, files)])
+        return sorted(file for folder in folders for file in folder.glob("*.pem"))
 
     def make(self, owner: str) -> None:
         """Make keys in the home folder; raise InvalidRequest where there are some."""
@@ -77,29 +134,12 @@ class Keyring:
 
     def certificates(self) -> tuple[Certificate, ...]:
         """Return the chain, root first; none where there are no keys."""
-        from cryptography.hazmat.primitives.hashes import SHA256
-        from cryptography.x509.oid import NameOID
-
         from limner.provenance.keys import ANCHOR, read_certificates
 
         if not (self.folder / ANCHOR).exists():
             return ()
-        found = []
-        for level, one in zip(
-            ("root", "issuing", "leaf"), read_certificates(self.folder), strict=True
-        ):
-            [owner] = one.subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)
-            [name] = one.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-            found.append(
-                Certificate(
-                    level,
-                    str(owner.value),
-                    str(name.value),
-                    one.fingerprint(SHA256()).hex(),
-                    one.not_valid_after_utc,
-                )
-            )
-        return tuple(found)
+        levels = zip(("root", "issuing", "leaf"), read_certificates(self.folder), strict=True)
+        return tuple(replace(_described(one), level=level) for level, one in levels)
 
     def _local(self, tell: Callable[[Happening], None]) -> Signer:
         from limner.provenance.keys import make_keys, read_signer
@@ -108,7 +148,7 @@ class Keyring:
         found = read_signer(self.folder, passphrase)
         if found is None:
             try:
-                make_keys(self.folder, OWNER, passphrase)
+                make_keys(self.folder, new_owner(), passphrase)
             except InvalidRequest:  # another process made them a moment ago
                 tell(Notice("keys", f"Pictures are signed with the keys in {self.folder}."))
             else:
@@ -123,3 +163,21 @@ class Keyring:
         if found is None:
             raise InvalidRequest(f"The keys in {self.folder} vanished. Run limner keys init.")
         return replace(found, time_authority=self._settings.time_authority)
+
+
+def _described(certificate: "x509.Certificate") -> Certificate:
+    from cryptography.hazmat.primitives.hashes import SHA256
+    from cryptography.x509.oid import NameOID
+
+    def said(kind: "x509.ObjectIdentifier") -> str:
+        found = certificate.subject.get_attributes_for_oid(kind)
+        return str(found[0].value) if found else ""
+
+    name = said(NameOID.COMMON_NAME)
+    return Certificate(
+        "trusted",
+        said(NameOID.ORGANIZATION_NAME) or name,
+        name,
+        certificate.fingerprint(SHA256()).hex(),
+        certificate.not_valid_after_utc,
+    )

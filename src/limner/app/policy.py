@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from limner.app.licences import find_forbidden, licence_refusal
 from limner.app.models import Models
 from limner.app.rules import check_rules, find_broken, prompt_refusal
+from limner.app.wrong import told_of
 from limner.domain.disclosure import disclosure
 from limner.domain.errors import InvalidOption
 from limner.domain.policy import Label, Policy, PromptRule
@@ -132,4 +133,4 @@ def _told(value: object) -> str:
 def _refused(error: ValidationError) -> InvalidOption:
     first = error.errors()[0]
     name = ".".join(str(part) for part in first["loc"])
-    return InvalidOption(f"{name} cannot be “{str(first['input'])[:60]}”: {first['msg'].lower()}.")
+    return InvalidOption(f"{name} cannot be “{str(first['input'])[:60]}”: {told_of(first)}.")

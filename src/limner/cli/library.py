@@ -52,7 +52,9 @@ class Export(One):
     ] = None
     overwrite: Annotated[
         bool,
-        typer.Option("--overwrite", metavar="", help="Replace files that Limner did not draw."),
+        typer.Option(
+            "--overwrite", metavar="", help="Replace files that the library has no copy of."
+        ),
     ] = False
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from limner.cli.command import Scripted, command
+from limner.cli.named import id_of
 from limner.cli.output import output_of
 
 if TYPE_CHECKING:
@@ -21,7 +22,8 @@ class Traced(Scripted):
     """Options of `lineage`."""
 
     asset: Annotated[
-        str, typer.Argument(metavar="ID", help="The id, or its first six digits or more.")
+        str,
+        typer.Argument(metavar="FILE_OR_ID", help="A picture, or its id or first six digits."),
     ]
 
 
@@ -34,7 +36,7 @@ def lineage(asked: Traced) -> None:
 
     output = output_of(asked)
     with Library.open(read_settings(asked.home).home) as library:
-        found = lineage_of(library, LOCAL_ACTOR, LOCAL_WORKSPACE, asked.asset)
+        found = lineage_of(library, LOCAL_ACTOR, LOCAL_WORKSPACE, id_of(asked.asset))
     if asked.json:
         output.record(
             {
@@ -52,7 +54,7 @@ def lineage(asked: Traced) -> None:
 
 def add_to(app: typer.Typer) -> None:
     """Add this command to the program."""
-    command(app, Traced, "limner lineage 3f9a2c", "limner lineage 3f9a2c --json")(lineage)
+    command(app, Traced, "limner lineage 3f9a2c", "limner lineage fox.png --json")(lineage)
 
 
 def _entry(relative: "Relative") -> dict[str, object]:

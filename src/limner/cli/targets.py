@@ -79,8 +79,8 @@ class Target:
             return
         if not is_kept(_digest_of(path)):
             raise InvalidOption(
-                f"{path} is there already and was not drawn by Limner. Choose another name, or "
-                "add --overwrite to replace it."
+                f"{path} is there already, and the library has no copy of it. Choose another name, "
+                "or add --overwrite to replace it."
             )
 
 

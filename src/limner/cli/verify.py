@@ -17,6 +17,14 @@ if TYPE_CHECKING:
 UNREADABLE = 3
 
 
+_ROLES = {
+    "parentOf": "what was changed",
+    "componentOf": "a part of it",
+    "inputTo": "shown to the model",
+}
+"""How an ingredient belongs to a picture (C2PA), in words."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Verify(Scripted):
     """Options of `verify`."""
@@ -98,7 +106,8 @@ def _layers(verdict: "Verdict") -> Iterator[str]:
             yield f"action: {action.name}{kind}"
         for source in manifest.ingredients:
             own = f", its own manifest {source.state.value}" if source.state else ""
-            yield f"made from: {source.title} ({source.relationship}{own})"
+            what = _ROLES.get(source.relationship, source.relationship)
+            yield f"made from: {source.title} ({what}{own})"
         for failure in manifest.failures:
             yield f"{failure.code}: {failure.message}"
     if declared is None:

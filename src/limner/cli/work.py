@@ -66,7 +66,9 @@ class Finishing(Scripted):
     ] = None
     overwrite: Annotated[
         bool,
-        typer.Option("--overwrite", metavar="", help="Replace files that Limner did not draw."),
+        typer.Option(
+            "--overwrite", metavar="", help="Replace files that the library has no copy of."
+        ),
     ] = False
     preview: Annotated[
         bool,

@@ -174,6 +174,11 @@ def read_anchor(path: Path) -> bytes:
     return b"".join(one.public_bytes(serialization.Encoding.PEM) for one in found)
 
 
+def certificates_in(content: bytes) -> tuple[x509.Certificate, ...]:
+    """Return the certificates in PEM that `read_anchor` made."""
+    return tuple(x509.load_pem_x509_certificates(content))
+
+
 def read_chain(folder: Path, passphrase: str | None = None) -> tuple[Link, Link, Link]:
     """Return root, issuing and leaf; raise SigningFailed where they cannot be read."""
     root, issuing, leaf = (
