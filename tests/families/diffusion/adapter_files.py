@@ -103,6 +103,24 @@ _QWEN: Names = {
         "img_in",
     )
 }
+_SANA: Names = {
+    name: (name,)
+    for name in (
+        f"{_DOUBLE}.attn1.to_q",
+        f"{_DOUBLE}.attn2.to_out.0",
+        f"{_DOUBLE}.ff.conv_inverted",
+        "caption_projection.linear_1",
+    )
+}
+_PIXART: Names = {
+    name: (name,)
+    for name in (
+        f"{_DOUBLE}.attn1.to_q",
+        f"{_DOUBLE}.attn2.to_v",
+        f"{_DOUBLE}.ff.net.2",
+        "adaln_single.linear",
+    )
+}
 _ATTENTION = "attentions.0.transformer_blocks.0"
 _SD1: Names = {
     f"input_blocks.1.1.{_ATTENTION[13:]}.attn2.to_k": (f"down_blocks.0.{_ATTENTION}.attn2.to_k",),
@@ -165,6 +183,8 @@ KINDS = {
     "flux2": Kind("flux2_klein", "flux2", "klein-base-4b", _FLUX2),
     "z-image": Kind("z_image", "z-image", "base", _Z_IMAGE),
     "krea2": Kind("krea2", "krea2", "raw", _KREA2),
+    "sana": Kind("sana", "sana", "1.6b", _SANA),
+    "pixart": Kind("pixart", "pixart", "sigma", _PIXART, (("text_encoder", _T5S),)),
     "qwen-image": Kind("qwen_image", "qwen-image", "base", _QWEN),
 }
 
