@@ -59,6 +59,42 @@ _FLUX2: Names = (
     (_SINGLE + r"attn\.norm_q\.weight$", r"single_blocks.\1.norm.query_norm.scale"),
     (_SINGLE + r"attn\.norm_k\.weight$", r"single_blocks.\1.norm.key_norm.scale"),
 )
+_FLUX1: Names = (
+    (r"^x_embedder\.", "img_in."),
+    (r"^context_embedder\.", "txt_in."),
+    (r"^time_text_embed\.timestep_embedder\.linear_1\.", "time_in.in_layer."),
+    (r"^time_text_embed\.timestep_embedder\.linear_2\.", "time_in.out_layer."),
+    (r"^time_text_embed\.text_embedder\.linear_1\.", "vector_in.in_layer."),
+    (r"^time_text_embed\.text_embedder\.linear_2\.", "vector_in.out_layer."),
+    (r"^time_text_embed\.guidance_embedder\.linear_1\.", "guidance_in.in_layer."),
+    (r"^time_text_embed\.guidance_embedder\.linear_2\.", "guidance_in.out_layer."),
+    (r"^norm_out\.linear\.", "final_layer.adaLN_modulation.1."),
+    (r"^proj_out\.", "final_layer.linear."),
+    (_BLOCK + r"norm1\.linear\.", r"double_blocks.\1.img_mod.lin."),
+    (_BLOCK + r"norm1_context\.linear\.", r"double_blocks.\1.txt_mod.lin."),
+    (_BLOCK + r"ff\.net\.0\.proj\.", r"double_blocks.\1.img_mlp.0."),
+    (_BLOCK + r"ff\.net\.2\.", r"double_blocks.\1.img_mlp.2."),
+    (_BLOCK + r"ff_context\.net\.0\.proj\.", r"double_blocks.\1.txt_mlp.0."),
+    (_BLOCK + r"ff_context\.net\.2\.", r"double_blocks.\1.txt_mlp.2."),
+    (_SINGLE + r"norm\.linear\.", r"single_blocks.\1.modulation.lin."),
+    (_SINGLE + r"attn\.to_qkv\.", r"single_blocks.\1.linear1."),
+    (_SINGLE + r"proj_out\.", r"single_blocks.\1.linear2."),
+    (
+        r"^distilled_guidance_layer\.layers\.(\d+)\.linear_1\.",
+        r"distilled_guidance_layer.layers.\1.in_layer.",
+    ),
+    (
+        r"^distilled_guidance_layer\.layers\.(\d+)\.linear_2\.",
+        r"distilled_guidance_layer.layers.\1.out_layer.",
+    ),
+    (
+        r"^distilled_guidance_layer\.norms\.(\d+)\.weight$",
+        r"distilled_guidance_layer.norms.\1.scale",
+    ),
+    *(rule for rule in _FLUX2 if ".attn." in rule[0].replace("\\", "") and "mlp" not in rule[0]),
+)
+"""FLUX.1, and Chroma, which was made from it."""
+
 _Z_IMAGE: Names = (
     (r"^all_final_layer\.2-1\.", "final_layer."),
     (r"^all_x_embedder\.2-1\.", "x_embedder."),
@@ -99,6 +135,15 @@ def sd3(state: Mapping[str, Any], layers: int) -> Tensors:
 def flux2(state: Mapping[str, Any]) -> Tensors:
     """The output is shifted before it is scaled."""
     return _renamed(_fused(_swapped(state, ("norm_out.linear.",))), _FLUX2)
+
+
+def flux1(state: Mapping[str, Any]) -> Tensors:
+    """A single block's attention and the first half of its network are one matrix."""
+    fused = _fused(_swapped(state, ("norm_out.linear.",)))
+    for name in [one for one in fused if ".proj_mlp." in one]:
+        kin = name.replace("proj_mlp", "attn.to_qkv")
+        fused[kin] = torch.cat([fused[kin], fused.pop(name)])
+    return _renamed(fused, _FLUX1)
 
 
 def z_image(state: Mapping[str, Any]) -> Tensors:

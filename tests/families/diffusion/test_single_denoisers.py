@@ -18,6 +18,7 @@ from limner.families.diffusion.family import DiffusionFamily
 from limner.families.diffusion.files import SINGLE
 from limner.families.diffusion.layouts import recognise_file
 from limner.families.diffusion.lending import borrowed
+from limner.families.diffusion.numbers import converters
 from limner.families.family import Pixels, Placement
 from tests.families.diffusion import files, published
 
@@ -110,6 +111,31 @@ def test_a_denoiser_draws_with_what_a_folder_lends(name: str, tmp_path: Path) ->
     other = tiny.save(tiny.sd1(), tmp_path / "other")
     expected = drawn(case.family, folder)
     assert np.array_equal(drawn(case.family, path, tmp_path / "nowhere", other, folder), expected)
+
+
+@pytest.mark.parametrize(
+    ("kind", "converter", "changes"),
+    [
+        ("FluxTransformer2DModel", "flux", {"guidance_embeds": True}),
+        ("FluxTransformer2DModel", "flux", {"guidance_embeds": False}),
+        ("ChromaTransformer2DModel", "chroma", {"approximator_layers": 2}),
+    ],
+)
+def test_names_of_black_forest_labs_become_those_of_diffusers(
+    kind: str, converter: str, changes: dict[str, Any]
+) -> None:
+    """At its true height: the converter knows how high these matrices are, not how wide."""
+    with torch.device("meta"):
+        shape = {"num_layers": 1, "num_single_layers": 1, **changes}
+        model = getattr(tiny.diffusers, kind)(**shape)
+    state = {
+        name: torch.randn(one.shape[0], *(1,) * (one.dim() - 1))
+        for name, one in model.state_dict().items()
+    }
+    convert = getattr(converters(), f"convert_{converter}_transformer_checkpoint_to_diffusers")
+    back = convert(named.flux1(state))
+    assert back.keys() == state.keys()
+    assert all(torch.equal(back[name], one) for name, one in state.items())
 
 
 def test_without_the_other_parts_it_says_which_and_where(tmp_path: Path) -> None:
