@@ -32,7 +32,8 @@ METHODS = {
     "verify": "(self, picture)",
     "vary": "(self, picture, prompt=None, *, count=4, strength=0.5, progress=None, **options)",
     "outpaint": "(self, picture, prompt, *, margins, progress=None, **options)",
-    "upscale": "(self, picture, *, size=None, progress=None, **options)",
+    "drafted": "(self, options)",
+    "upscale": "(self, picture, *, size=None, strength=None, progress=None, **options)",
 }
 
 

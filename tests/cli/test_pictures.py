@@ -19,6 +19,8 @@ FIELDS = [
     "seconds",
     "prompt",
     "size",
+    "signed",
+    "unsafe",
 ]
 
 

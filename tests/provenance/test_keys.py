@@ -1,5 +1,6 @@
 """A chain of keys: made whole or not at all, readable by its owner alone, renewed in time."""
 
+import os
 import ssl
 import stat
 from concurrent.futures import ThreadPoolExecutor
@@ -262,3 +263,14 @@ def test_an_anchor_that_is_no_certificate_is_named(folder: Path, content: bytes 
         path.write_bytes(content)
     with pytest.raises(InvalidRequest, match=r"bad\.pem"):
         read_anchor(path)
+
+
+def test_keys_that_a_killed_process_left_half_made_are_taken_away(tmp_path: Path) -> None:
+    old, young = tmp_path / ".keys.0123456789ab", tmp_path / ".keys.ba9876543210"
+    for left in (old, young):
+        left.mkdir()
+        (left / "root.pem").write_text("half a key")
+    os.utime(old, (1, 1))
+    make_keys(tmp_path / "keys", "Studio Aurora", None)
+    assert not old.exists()
+    assert young.exists()

@@ -39,7 +39,7 @@ class Keyring:
 
     def __init__(self, settings: Settings, given: Signer | None = None) -> None:
         self._settings = settings
-        self._signer = given
+        self._given = self._signer = given
         self._is_told = False
 
     @property
@@ -68,13 +68,15 @@ class Keyring:
         return self._signer
 
     def anchors(self) -> bytes:
-        """Return the certificates whose signatures are trusted, as PEM.
+        """Return the certificates whose signatures are trusted, as PEM: one's own come first.
 
         Raises InvalidRequest for a file among the trusted ones that is no certificate.
         """
         from limner.provenance.keys import read_anchor, read_anchors
 
-        return b"\n".join([read_anchors(self.folder), *map(read_anchor, self._trusted_files())])
+        given = self._given.certificates if self._given else b""
+        others = map(read_anchor, self._trusted_files())
+        return b"\n".join([read_anchors(self.folder), given, *others])
 
     def trust(self, file: Path) -> tuple[Certificate, ...]:
         """Trust pictures signed under the certificates in a file, PEM or DER; return these.

@@ -30,6 +30,7 @@ from limner.domain.errors import (
 )
 from limner.domain.recipe import Draft, Recipe
 from limner.domain.workspace import Actor, Workspace
+from limner.provenance.manifest import has_manifest
 
 MANIFEST = "manifest.jsonl"
 _WHOLE = ("seed", "steps", "count")
@@ -166,7 +167,10 @@ def produce(
 
 
 def describe(made: Made, path: Path | str) -> dict[str, object]:
-    """Return what scripts read about a picture: the fields of `--json` and of the manifest."""
+    """Return what scripts read about a picture: the fields of `--json` and of the manifest.
+
+    `unsafe` is what the safety check found, from 0 to 1; None where no check ran.
+    """
     recipe = made.recipe
     return {
         "path": str(path),
@@ -178,6 +182,8 @@ def describe(made: Made, path: Path | str) -> dict[str, object]:
         "seconds": round(made.seconds, 3),
         "prompt": recipe.prompt,
         "size": str(made.asset.size),
+        "signed": has_manifest(made.file),
+        "unsafe": made.asset.unsafe,
     }
 
 

@@ -237,12 +237,19 @@ def _stem(asset: "Asset") -> str:
 
 
 def _facts(asset: "Asset") -> Iterator[tuple[str, str]]:
+    from limner.app.safety import UNSAFE
+
     yield "when", f"{asset.created.astimezone():%Y-%m-%d %H:%M:%S}"
     yield "kind", f"{asset.media_type}, {asset.size}, {asset.bytes:,} bytes"
     yield "pixels", asset.pixel_digest
     if asset.recipe is not None:
         lacking = "none: a drawing (SVG) has none" if "svg" in asset.media_type else "none"
         yield "watermark", asset.mark or lacking
+        if asset.unsafe is None:
+            yield "safety check", "none ran"
+        else:
+            found = "nothing" if asset.unsafe < UNSAFE else "it looks unsafe"
+            yield "safety check", f"{found} ({asset.unsafe:.2f}, and {UNSAFE} is where that begins)"
     if asset.seconds is not None:
         yield "took", f"{asset.seconds:.1f} s"
 

@@ -8,7 +8,9 @@ Each level is one file with key and certificate, so that neither is ever without
 import os
 import secrets
 import shutil
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -31,6 +33,9 @@ _TRUSTED = "trusted"
 _CERTIFICATE = b"-----BEGIN CERT"
 
 _YEARS = {_ROOT: 20, _ISSUING: 10, _LEAF: 2}
+_HALF_MADE = 600.0
+"""Seconds after which keys that are not in their place are nobody's work any more."""
+
 _RENEWED_BEFORE = timedelta(days=30)
 _STARTED_BEFORE = timedelta(minutes=5)
 """A certificate is valid from a little earlier, as clocks differ."""
@@ -67,6 +72,7 @@ def make_keys(folder: Path, owner: str, passphrase: str | None = None) -> None:
     fresh = folder.with_name(f".{folder.name}.{secrets.token_hex(6)}")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(folder)
         fresh.mkdir(mode=0o700)
         try:
             root = _issue(_ROOT, f"{owner} root", owner, None)
@@ -87,6 +93,14 @@ def make_keys(folder: Path, owner: str, passphrase: str | None = None) -> None:
                 "them; move the folder away first if you really want new ones."
             ) from error
         raise storage_failure(error, folder, "name another folder with --home") from error
+
+
+def _sweep(folder: Path) -> None:
+    """Take away keys that a process left half made; one that makes some now is younger."""
+    for left in folder.parent.glob(f".{folder.name}.*"):
+        with suppress(OSError):
+            if time.time() - left.stat().st_mtime > _HALF_MADE:
+                shutil.rmtree(left)
 
 
 def _make_way(folder: Path) -> None:

@@ -54,12 +54,12 @@ class CallbackSigner:
     def sign(self, content: bytes) -> bytes:
         """Return what the callback returns for `content`, checked for its form."""
         try:
-            signature = self.callback(content)
-        except Exception as error:
+            signature: object = self.callback(content)
+        except Exception as error:  # whatever a key service's library may raise
             raise SigningFailed(
                 f"The signing callback failed: {error}. Check the key service."
             ) from error
-        if len(signature) != SIGNATURE_BYTES:
+        if not isinstance(signature, bytes) or len(signature) != SIGNATURE_BYTES:
             raise SigningFailed(
                 "The signing callback must return the 64 bytes of an ES256 signature, r and s, "
                 "not DER."
