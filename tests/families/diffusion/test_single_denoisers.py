@@ -1,5 +1,6 @@
 """A denoiser in one file draws with the other parts of a folder what the whole folder draws."""
 
+import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -8,7 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from limner.app.plan import plan_for
+from limner.app.settings import Settings
+from limner.app.wiring import open_desk
 from limner.domain.card import Installed
 from limner.domain.errors import ModelUnavailable, WeightsRejected
 from limner.domain.recipe import Task
@@ -277,3 +282,39 @@ def test_gguf_that_was_cut_short_is_refused(tmp_path: Path) -> None:
         file.truncate((tmp_path / "z.gguf").stat().st_size // 2)
     with pytest.raises(WeightsRejected, match="not copied whole"):
         family.Z_IMAGE.recognise(tmp_path / "z.gguf", lambda _: "a" * 64)
+
+
+def test_a_person_draws_with_a_denoiser_and_a_folder_that_was_added(tmp_path: Path) -> None:
+    pipeline = tiny.sd1()
+    autoencoder: Any = tiny.diffusers.AutoencoderKL(
+        block_out_channels=(4,) * 4,
+        norm_num_groups=2,
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
+    )
+    pipeline.register_modules(vae=autoencoder.eval())
+    folder = tiny.save(pipeline, tmp_path / "models" / "whole")
+    state = comfy(original.unet(pipeline.unet.state_dict(), layers=1))
+    path = original.save(tmp_path / "my unet.safetensors", state)
+    options: dict[str, Any] = {"seed": 3, "steps": 2, "size": "448x448"}
+    with open_desk(Settings(home=tmp_path / "home", offline=True, threads=1)) as desk:
+        with pytest.raises(ModelUnavailable, match="autoencoder"):
+            desk.generate("a red fox", model=str(path), **options)
+        catalog = desk.studio.models.catalog
+        with pytest.raises(ModelUnavailable, match="autoencoder"):
+            plan_for(catalog, str(path), None)
+        desk.studio.models.add(folder.parent)
+        (made,) = desk.generate("a red fox", model=str(path), **options)
+        (whole,) = desk.generate("a red fox", model=str(folder), **options)
+        (other,) = desk.generate("a red fox", model=str(folder), **{**options, "seed": 4})
+        lines = plan_for(catalog, str(path), None)
+        expected = plan_for(catalog, str(folder), None)
+    assert made.recipe.model.name == "my-unet"
+    # The mark in each picture is its own: pictures that are the same differ by so much.
+    assert np.abs(seen(made.file) - seen(whole.file)).mean() < 4
+    assert np.abs(seen(made.file) - seen(other.file)).mean() > 8
+    assert lines == expected
+
+
+def seen(file: bytes) -> Any:
+    return np.asarray(Image.open(io.BytesIO(file)).convert("RGB")).astype(int)

@@ -9,6 +9,7 @@ from typing import Any
 from limner.domain.errors import OutOfMemory
 from limner.families.diffusion.activations import Work
 from limner.families.diffusion.demand import Machine, Way, storage_of
+from limner.families.diffusion.folders import read_pipeline
 from limner.families.diffusion.hardware import machine_here
 from limner.families.diffusion.inventory import PACKED, Part, take_inventory
 from limner.families.diffusion.loading import Device, libraries, load_pipeline
@@ -43,8 +44,7 @@ def load_fitting(
     bytes before a lesser way is taken. Where a prediction was wrong and memory runs out, the next
     smaller way is tried. Raises OutOfMemory where none fits, and WeightsRejected.
     """
-    given = single.inventory(folder) if single else ()
-    parts = (*given, *take_inventory(folder, tuple(part.name for part in given)))
+    parts = inventory_of(folder, single)
     machine = _machine(single)
     best = plans(parts, works[0], machine)
     if best and not fits(best[0], machine):
@@ -63,6 +63,17 @@ def load_fitting(
             return Loaded(load_way(folder, parts, way, device, single), device, way)
         except MemoryError:
             way = smaller(way, parts, work, machine).way
+
+
+def inventory_of(folder: Path, single: Single | None = None) -> tuple[Part, ...]:
+    """Return the parts of a folder; those that a `single` file holds are taken from there."""
+    if single is None:
+        return take_inventory(folder)
+    given = single.inventory(folder)
+    names = tuple(part.name for part in given)
+    order = list(read_pipeline(folder, names).settings)
+    every = (*given, *take_inventory(folder, names))
+    return tuple(sorted(every, key=lambda part: order.index(part.name)))
 
 
 def _machine(single: Single | None) -> Machine:
