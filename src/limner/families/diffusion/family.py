@@ -23,7 +23,7 @@ from limner.families.diffusion.files import SINGLE, file_of, files_of
 from limner.families.diffusion.finding import Finding, Kind, Prediction
 from limner.families.diffusion.folders import INDEX, recognise_folder
 from limner.families.diffusion.layouts import recognise_file
-from limner.families.diffusion.lending import check_alone, opened
+from limner.families.diffusion.lending import check_alone, loan_of, opened
 from limner.families.diffusion.reference_family import SEEN_BY_ADAPTERS
 from limner.families.diffusion.regions import LAID_OUT
 from limner.families.diffusion.samplers import samplers_for, schedules_for
@@ -103,7 +103,7 @@ class DiffusionFamily:
         from limner.families.diffusion.model import DiffusionModel
         from limner.families.diffusion.ways import load_fitting
 
-        card = installed.card
+        card, lent = installed.card, ""
         if INDEX in installed.files:
             folder = installed.files[INDEX].parent
             found = recognise_folder(folder)
@@ -113,8 +113,10 @@ class DiffusionFamily:
             found = replace(recognise_file(path), variant=card.variant)
             with opened(path, found, installed.neighbours) as (folder, single):
                 loaded = load_fitting(folder, _works(card), placement.make_room, single)
+                lent = loan_of(folder) if found.kind is Kind.DENOISER else ""
         manner = manner_of(facts_of(card.family, card.variant), found.prediction)
-        return DiffusionModel(loaded.pipeline, manner, loaded.device, placement.threads, loaded.way)
+        threads, way = placement.threads, loaded.way
+        return DiffusionModel(loaded.pipeline, manner, loaded.device, threads, way, lent)
 
 
 def _works(card: ModelCard) -> tuple[Work, ...]:

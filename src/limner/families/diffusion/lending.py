@@ -1,8 +1,10 @@
 """A denoiser in one file, drawn with the other parts of a model that is here as a folder."""
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 from limner.domain.errors import ModelUnavailable, WeightsRejected
@@ -43,6 +45,16 @@ def opened(
     else:
         with whole(path, found) as described:
             yield described
+
+
+def loan_of(folder: Path) -> str:
+    """Return words for an Environment: whose other parts were used, told from others by sizes."""
+    sizes = sorted(
+        (one.relative_to(folder).as_posix(), one.stat().st_size)
+        for one in folder.rglob("*.safetensors")
+    )
+    mark = sha256(json.dumps(sizes).encode()).hexdigest()[:8]
+    return f"other parts of {folder.name} ({mark})"
 
 
 def borrowed(path: Path, found: Finding, folders: Iterable[Path]) -> tuple[Path, Single]:

@@ -47,7 +47,9 @@ class DiffusionModel:
         device: Device,
         threads: int,
         way: Way | None = None,
+        lent: str = "",
     ) -> None:
+        self._lent = lent
         self._manner = manner
         self._device = device
         self._threads = threads
@@ -85,9 +87,9 @@ class DiffusionModel:
 
     @property
     def fitting(self) -> str:
-        """How it was made to fit into memory after it did not."""
+        """How it was made to fit into memory, and whose parts it borrowed."""
         packed = (f"weights in {self._packed}",) if self._packed else ()
-        return ", ".join((*packed, *self._eased))
+        return ", ".join((*filter(None, (self._lent,)), *packed, *self._eased))
 
     def perform(self, orders: Sequence[Order], watch: Watch) -> list[Pixels]:
         """Draw orders, one at a time."""
