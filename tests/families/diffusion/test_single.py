@@ -353,3 +353,36 @@ def test_what_a_finding_says_decides_how_it_is_asked(tmp_path: Path) -> None:
         index = single._read_json(folder / "model_index.json")
     assert unet["in_channels"] == 9
     assert index["_class_name"] == "StableDiffusionInpaintPipeline"
+
+
+@pytest.mark.parametrize(
+    ("family", "millions"),
+    [
+        ("sd1", {"unet": 859.5, "vae": 83.7, "text_encoder": 123.1}),
+        ("sd2", {"unet": 865.9, "vae": 83.7, "text_encoder": 340.4}),
+        (
+            "sdxl",
+            {"unet": 2567.5, "vae": 83.7, "text_encoder": 123.1, "text_encoder_2": 694.7},
+        ),
+        ("refiner", {"unet": 2259.5, "vae": 83.7, "text_encoder_2": 694.7}),
+    ],
+)
+def test_described_parts_have_as_many_numbers_as_published(
+    family: str, millions: dict[str, float]
+) -> None:
+    counted = {}
+    for name, settings in PARTS[family].items():
+        with torch.device("meta"):
+            part = described_part(dict(settings))
+        numbers = sum(tensor.numel() for tensor in part.parameters())
+        counted[name] = round(numbers / 1e6, 1)
+    assert counted == millions
+
+
+def described_part(settings: dict[str, Any]) -> Any:
+    if "_class_name" in settings:
+        settings.setdefault("in_channels", 4 if "cross_attention_dim" in settings else 3)
+        return getattr(tiny.diffusers, settings["_class_name"]).from_config(settings)
+    (kind,) = settings.pop("architectures")
+    settings.pop("model_type")
+    return getattr(tiny.transformers, kind)(tiny.transformers.CLIPTextConfig(**settings))
