@@ -25,6 +25,7 @@ METHODS = {
     "close": "(self)",
     "cutout": "(self, picture, *, progress=None, **options)",
     "draw": "(self, draft, count=1, progress=None)",
+    "draw_set": "(self, prompts, *, progress=None, **options)",
     "edit": "(self, picture, prompt, *, mask=None, strength=None, progress=None, **options)",
     "erase": "(self, picture, mask, *, progress=None, **options)",
     "generate": "(self, prompt, *, count=1, size=None, progress=None, **options)",

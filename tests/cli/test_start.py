@@ -18,6 +18,7 @@ from .conftest import Limner
 HEAVY = ("torch", "onnxruntime", "ncnn", "vtracer", "numpy", "sqlalchemy", "PIL", "c2pa")
 COMMANDS = [
     ("generate",),
+    ("set",),
     ("edit",),
     ("vary",),
     ("erase",),

@@ -13,7 +13,8 @@ from limner.app.studio import Made, Progress, Studio, init_input, mask_input
 from limner.app.verdict import Verdict
 from limner.app.verify import Verifier
 from limner.domain.asset import Asset
-from limner.domain.errors import InvalidPrompt, InvalidSize
+from limner.domain.composition import ReferenceDraft
+from limner.domain.errors import InvalidOption, InvalidPrompt, InvalidSize
 from limner.domain.recipe import Draft, Offset, Recipe, Size, Task
 from limner.domain.workspace import Actor, Workspace
 from limner.provenance.metadata import read_recipe
@@ -87,6 +88,34 @@ class Desk:
     ) -> Iterator[Made]:
         """Draw a Draft, yielding each picture as soon as it is kept."""
         return self.studio.generate(self.actor, self.workspace, draft, count, progress)
+
+    def draw_set(
+        self,
+        prompts: Sequence[str],
+        *,
+        progress: Progress | None = None,
+        **options: object,
+    ) -> Iterator[Made]:
+        """Draw a set: one picture for each prompt, all of one subject and style.
+
+        All have one seed, and the first is a reference of each of the others. Raises InvalidOption
+        for a model that takes no references, before anything is drawn.
+        """
+        if len(prompts) < 2:
+            raise InvalidPrompt("A set has two prompts at least, one for each picture.")
+        first = self.drafted({**options, "prompt": prompts[0]})
+        able = self.studio.models.choose(first.model, first.task).capability
+        if first.task not in able.referred:
+            raise InvalidOption(
+                "Pictures of a set are held together by references, and this model takes none. "
+                "Choose FLUX.2, FLUX.1 Kontext, or Stable Diffusion 1 or XL with an IP-Adapter."
+            )
+        made = next(self.draw(first, 1, progress))
+        yield made
+        held = (*first.references, ReferenceDraft(asset=made.asset.id))
+        for prompt in prompts[1:]:
+            further = self.drafted({**options, "prompt": prompt, "seed": made.recipe.seed})
+            yield next(self.draw(further.model_copy(update={"references": held}), 1, progress))
 
     def edit(
         self,

@@ -155,6 +155,16 @@ class Generate(Drawing):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Set(Drawing):
+    """Options of `set`."""
+
+    prompts: Annotated[
+        list[str],
+        typer.Argument(metavar="PROMPT PROMPT…", help="What each picture of the set shows."),
+    ]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Edit(Drawing):
     """Options of `edit`."""
 
@@ -285,6 +295,22 @@ def generate(asked: Generate) -> None:
             work.write(made, f"{file_stem(prompt)}-{made.recipe.seed}")
 
 
+def draw_set(asked: Set) -> None:
+    """Draw a set of pictures that share subject and style, each from words of its own."""
+    from limner.app.files import file_stem
+
+    with at_work(asked, len(asked.prompts)) as work:
+        work.check_target()
+        drawn = work.desk.draw_set(
+            asked.prompts,
+            progress=work.progress,
+            **asked.options(),
+            format=work.target.format,
+        )
+        for number, made in enumerate(drawn, 1):
+            work.write(made, f"{file_stem(asked.prompts[number - 1])}-{number}")
+
+
 def edit(asked: Edit) -> None:
     """Change a picture by words, all of it or where a mask is white."""
     with at_work(asked) as work:
@@ -401,6 +427,12 @@ def add_to(app: typer.Typer) -> None:
         "limner generate --from prompts.csv --out products/",
         'limner generate "a hotel room" --model sdxl/ --control canny=room.jpg:0.8',
     )(generate)
+    command(
+        app,
+        Set,
+        'limner set "a fox reads" "the fox cooks" "the fox sleeps" --model flux.2-klein/',
+        name="set",
+    )(draw_set)
     command(
         app,
         Edit,

@@ -8,8 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from limner.app.settings import Settings
+from limner.app.wiring import open_desk
 from limner.domain.composition import Purpose, Reference
-from limner.domain.errors import InvalidRequest, WeightsRejected
+from limner.domain.errors import (
+    InvalidOption,
+    InvalidPrompt,
+    InvalidRequest,
+    WeightsRejected,
+)
 from limner.domain.recipe import ModelRef, Task
 from limner.families.checkpoint import sha256_of
 from limner.families.diffusion.facts import facts_of
@@ -228,3 +235,33 @@ def test_its_card_names_the_encoder_too(tmp_path: Path) -> None:
     with pytest.raises(InvalidRequest, match="--reference"):
         FAMILY.load(Installed(card, {}), Placement(threads=1))
     assert FAMILY.recognise(config, sha256_of) is None
+
+
+def test_a_set_is_held_together_by_its_first_picture(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    with open_desk(Settings(home=tmp_path / "home", offline=True, threads=1)) as desk:
+        with pytest.raises(InvalidOption, match="held together by references"):
+            next(desk.draw_set(["a fox reads", "the fox cooks"]))
+        with pytest.raises(InvalidPrompt, match="two prompts"):
+            next(desk.draw_set(["a fox reads"]))
+        pipeline = tiny.sd1(width=768)
+        blocks = ("DownEncoderBlock2D",) * 4, ("UpDecoderBlock2D",) * 4
+        autoencoder = tiny.diffusers.AutoencoderKL(
+            block_out_channels=(4,) * 4,
+            norm_num_groups=2,
+            down_block_types=blocks[0],
+            up_block_types=blocks[1],
+        )
+        pipeline.register_modules(vae=autoencoder.eval())
+        folder = tiny.save(pipeline, tmp_path / "paint")
+        encoder(tmp_path / "ip" / ENCODER)
+        desk.studio.models.add(adapter(pipeline.unet, tmp_path / "ip" / "ip-adapter.safetensors"))
+        asked: dict[str, Any] = {"model": str(folder), "steps": 2, "seed": 3}
+        prompts = ["a fox reads", "the fox cooks", "the fox sleeps"]
+        first, second, third = desk.draw_set(prompts, **asked)
+        assert not first.recipe.references
+        for one in (second, third):
+            assert [held.asset for held in one.recipe.references] == [first.asset.id]
+            assert one.recipe.seed == first.recipe.seed
+        (plain,) = desk.generate(prompts[1], **asked)
+        assert plain.asset.pixel_digest != second.asset.pixel_digest
