@@ -310,6 +310,8 @@ def test_a_person_draws_with_a_denoiser_and_a_folder_that_was_added(tmp_path: Pa
         lines = plan_for(catalog, str(path), None)
         expected = plan_for(catalog, str(folder), None)
     assert made.recipe.model.name == "my-unet"
+    assert made.asset.environment is not None
+    assert made.asset.environment.fitting.startswith("other parts of whole (")
     # The mark in each picture is its own: pictures that are the same differ by so much.
     assert np.abs(seen(made.file) - seen(whole.file)).mean() < 4
     assert np.abs(seen(made.file) - seen(other.file)).mean() > 8
