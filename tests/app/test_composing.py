@@ -150,13 +150,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("composed")
     pipeline = tiny.sd1(width=768)
-    autoencoder: Any = tiny.diffusers.AutoencoderKL(
-        block_out_channels=(4,) * 4,
-        norm_num_groups=2,
-        down_block_types=("DownEncoderBlock2D",) * 4,
-        up_block_types=("UpDecoderBlock2D",) * 4,
-    )
-    pipeline.register_modules(vae=autoencoder.eval())
+    pipeline.register_modules(vae=tiny.wide_vae())
     tiny.save(pipeline, folder / "paint")
     for name in ("canny", "lineart"):
         net = tiny.diffusers.ControlNetModel.from_unet(

@@ -245,14 +245,7 @@ def test_a_set_is_held_together_by_its_first_picture(tmp_path: Path) -> None:
         with pytest.raises(InvalidPrompt, match="two prompts"):
             next(desk.draw_set(["a fox reads"]))
         pipeline = tiny.sd1(width=768)
-        blocks = ("DownEncoderBlock2D",) * 4, ("UpDecoderBlock2D",) * 4
-        autoencoder = tiny.diffusers.AutoencoderKL(
-            block_out_channels=(4,) * 4,
-            norm_num_groups=2,
-            down_block_types=blocks[0],
-            up_block_types=blocks[1],
-        )
-        pipeline.register_modules(vae=autoencoder.eval())
+        pipeline.register_modules(vae=tiny.wide_vae())
         folder = tiny.save(pipeline, tmp_path / "paint")
         encoder(tmp_path / "ip" / ENCODER)
         desk.studio.models.add(adapter(pipeline.unet, tmp_path / "ip" / "ip-adapter.safetensors"))

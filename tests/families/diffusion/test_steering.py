@@ -23,12 +23,14 @@ pytest.importorskip("cv2", reason="OpenCV comes with the extra [torch]")
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 import diffusers  # noqa: E402 - it needs what the lines above ask for
+import safetensors.torch  # noqa: E402
 import torch  # noqa: E402
 
 from limner.domain.card import Installed  # noqa: E402
+from limner.families.diffusion import steering  # noqa: E402
 from limner.families.diffusion.maps import lines_of  # noqa: E402
 from limner.families.diffusion.model import DiffusionModel  # noqa: E402
-from tests.families.diffusion import tiny  # noqa: E402
+from tests.families.diffusion import original, tiny  # noqa: E402
 from tests.families.diffusion.test_driver import (  # noqa: E402
     SEED,
     SIDE,
@@ -230,3 +232,65 @@ def test_a_plain_or_clear_picture_has_no_lines() -> None:
     for kind in (ControlKind.CANNY, ControlKind.LINEART, ControlKind.SOFT_EDGE):
         assert lines_of(kind, clear)[..., :3].max() == 0
     assert Image.fromarray(lines_of(ControlKind.GREY, clear)).getpixel((0, 0)) == (255,) * 4
+
+
+@pytest.mark.parametrize("naming", ["original", "prefixed", "diffusers"])
+def test_a_controlnet_in_one_file_is_that_of_its_folder(
+    naming: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(0)
+    pipeline = tiny.sd1(width=768)
+    pipeline.register_modules(vae=tiny.wide_vae())
+    monkeypatch.setattr(steering, "PARTS", {"sd1": {"unet": dict(pipeline.unet.config)}})
+    net = tiny.diffusers.ControlNetModel.from_unet(pipeline.unet)
+    folder = written(shaken(net), tmp_path / "folder-canny")
+    tensors = net.state_dict()
+    if naming != "diffusers":
+        tensors = original_control(tensors)
+    if naming == "prefixed":
+        tensors = {f"control_model.{name}": one for name, one in tensors.items()}
+    path = tmp_path / "control_v11p_sd15_canny.safetensors"
+    safetensors.torch.save_file({name: one.clone() for name, one in tensors.items()}, path)
+    card = FAMILY.recognise(path, sha256_of)
+    assert card is not None
+    assert (card.capability.steers, card.files[0].name) == ("sd1", "controlnet.safetensors")
+    assert card.capability.controls == (ControlKind.CANNY,)
+    model = Model(facts_of("sd1", "base"), tiny.save(pipeline, tmp_path / "model")).load()
+    order = followed(Task.TEXT_TO_IMAGE, (folder, canny(), picture()))
+    expected = draw(model, order)
+    ref = order.recipe.controls[0].model
+    assert ref is not None
+    alone = ModelRef(name="one", sha256="9" * 64)
+    recipe = order.recipe.model_copy(
+        update={"controls": (order.recipe.controls[0].model_copy(update={"model": alone}),)}
+    )
+    parts = {alone.sha256: {"controlnet.safetensors": path}}
+    drawn = draw(model, replace(order, recipe=recipe, parts=parts))
+    assert np.abs(drawn.astype(int) - expected).max() <= 1
+
+
+def original_control(tensors: Mapping[str, Any]) -> dict[str, Any]:
+    """The tensors under the names that ControlNets were first published with."""
+    made = {}
+    layers = tiny.diffusers.loaders.single_file_utils.DIFFUSERS_TO_LDM_MAPPING["controlnet"][
+        "layers"
+    ]
+    for name, one in tensors.items():
+        if name in layers:
+            made[layers[name]] = one
+        else:
+            made[control_name(name)] = one
+    return made
+
+
+def control_name(name: str) -> str:
+    """The original name of a block's tensor: two blocks of one layer each, one going down."""
+    if name.startswith("controlnet_down_blocks."):
+        number, rest = name.removeprefix("controlnet_down_blocks.").split(".", 1)
+        return f"zero_convs.{number}.0.{rest}"
+    if name.startswith("controlnet_cond_embedding.blocks."):
+        number, rest = name.removeprefix("controlnet_cond_embedding.blocks.").split(".", 1)
+        return f"input_hint_block.{2 * int(number) + 2}.{rest}"
+    if name.startswith("controlnet_mid_block."):
+        return name.replace("controlnet_mid_block.", "middle_block_out.0.")
+    return original.unet_name(name, layers=1)

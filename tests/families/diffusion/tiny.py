@@ -530,6 +530,16 @@ def save(pipeline: Any, folder: Path, **options: Any) -> Path:
     return folder
 
 
+def wide_vae() -> Any:
+    """An autoencoder of the real scale, 8, with few channels."""
+    return diffusers.AutoencoderKL(
+        block_out_channels=(4,) * 4,
+        norm_num_groups=2,
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
+    ).eval()
+
+
 def unet_control(pipeline: Any) -> Any:
     """A ControlNet for a model with a U-Net."""
     return diffusers.ControlNetModel.from_unet(

@@ -2,21 +2,24 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
 from limner.domain.capability import Capability
-from limner.domain.card import Installed, Licence, ModelCard
+from limner.domain.card import Installed, Licence, ModelCard, WeightFile
 from limner.domain.composition import ControlKind
 from limner.domain.errors import InvalidRequest, WeightsRejected
 from limner.families.checkpoint import local_file, own_name
-from limner.families.diffusion.finding import Kind, Words
-from limner.families.diffusion.headers import PICKLED
+from limner.families.diffusion.finding import Finding, Kind, Words
+from limner.families.diffusion.headers import PICKLED, read_header
 from limner.families.diffusion.layouts import recognise_file
 from limner.families.diffusion.parts import title_of
 from limner.families.family import Hash, LoadedModel, Placement
 
 CONFIG, WEIGHTS = "config.json", "diffusion_pytorch_model.safetensors"
+SINGLE = "controlnet.safetensors"
+"""What one file alone is called in its card: it stays the same when it is renamed."""
 
 NETS: Mapping[str, str] = MappingProxyType(
     {
@@ -31,6 +34,13 @@ NETS: Mapping[str, str] = MappingProxyType(
 
 STEERED = frozenset({"sd1", "sd2", "sdxl", *filter(None, NETS.values())})
 """Families that ControlNets steer here."""
+
+_ALONE = frozenset({"sd1", "sd2", "sdxl"})
+"""Families whose ControlNets are read from one file: their parts are described by us."""
+
+_PREFIX = "control_model."
+_NAMES = frozenset({"input_hint_block.0.weight", "controlnet_cond_embedding.conv_in.weight"})
+"""A name that only whole ControlNets have: the original's, and that of diffusers."""
 
 _SPELLINGS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -59,11 +69,13 @@ class ControlFamily:
         return ()
 
     def recognise(self, path: Path, sha256_of: Hash, /) -> ModelCard | None:
-        """Return the card of a diffusers folder that holds a ControlNet, or None.
+        """Return the card of a ControlNet, or None: a diffusers folder, or one file of SD 1, 2, XL.
 
         What it was taught is told by its name; one whose name says nothing may be shown any map.
         Raises WeightsRejected for one that is pickled or not whole.
         """
+        if path.is_file():
+            return self._alone(path, sha256_of)
         kind = class_of(path)
         if kind not in NETS:
             return None
@@ -76,21 +88,36 @@ class ControlFamily:
             raise WeightsRejected(
                 f"{path.name} looks like a ControlNet and is none: it is damaged."
             )
-        name = own_name(path)
         files = tuple(
             local_file(one, sha256_of).model_copy(update={"name": called})
             for one, called in ((path / CONFIG, CONFIG), (weights, WEIGHTS))
         )
+        return self._card(path, replace(found, family=family), files)
+
+    def _alone(self, path: Path, sha256_of: Hash) -> ModelCard | None:
+        if path.suffix.lower() != ".safetensors" or class_of(path.parent) in NETS:
+            return None
+        found = recognise_file(path)
+        if found.kind is not Kind.CONTROL or found.family not in _ALONE:
+            return None
+        tensors = read_header(path).tensors
+        if not any(name.removeprefix(_PREFIX) in _NAMES for name in tensors):
+            return None  # another kind of control: a T2I-Adapter or a Control-LoRA
+        file = local_file(path, sha256_of).model_copy(update={"name": SINGLE})
+        return self._card(path, found, (file,))
+
+    def _card(self, path: Path, found: Finding, files: tuple[WeightFile, ...]) -> ModelCard:
+        name = own_name(path)
         return ModelCard(
             name=name,
             title=name,
             summary=found.reason,
             family=self.name,
-            variant=family,
+            variant=found.family,
             files=files,
             licence=Licence(spdx="NOASSERTION", commercial=False, attribution="", url=""),
             homepage="",
-            capability=Capability(tasks=(), steers=family, controls=_taught(path)),
+            capability=Capability(tasks=(), steers=found.family, controls=_taught(path)),
         )
 
     def load(self, installed: Installed, _placement: Placement) -> LoadedModel:

@@ -1,15 +1,19 @@
 """ControlNets beside a model: loaded, and given to the pipelines that take them."""
 
+import inspect
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from limner.domain.composition import Control, ControlKind
 from limner.domain.errors import WeightsRejected
 from limner.families.diffusion.calls import takes, to_image
-from limner.families.diffusion.control_family import CONFIG, NETS, WEIGHTS, class_of
+from limner.families.diffusion.control_family import CONFIG, NETS, SINGLE, WEIGHTS, class_of
+from limner.families.diffusion.known.stable_parts import PARTS
+from limner.families.diffusion.layouts import recognise_file
 from limner.families.diffusion.loading import Device, libraries, quiet
 from limner.families.diffusion.maps import lines_of
 from limner.families.diffusion.seeing import Eyes
@@ -59,6 +63,8 @@ class Nets:
 
 
 def _loaded(files: Mapping[str, Path], device: Device) -> Any:
+    if SINGLE in files:
+        return _loaded_alone(files[SINGLE], device)
     used = libraries()
     folder = files[CONFIG].parent
     kind = class_of(folder)
@@ -80,6 +86,31 @@ def _loaded(files: Mapping[str, Path], device: Device) -> Any:
             f"{folder.name} could not be loaded: {said}. Get it again."
         ) from error
     return net.to(device.name).eval()
+
+
+def _loaded_alone(path: Path, device: Device) -> Any:
+    """Load a ControlNet of Stable Diffusion from one file, under any of its names."""
+    used = libraries()
+    utilities = import_module("diffusers.loaders.single_file_utils")
+    reading = import_module("safetensors.torch")
+    unet = PARTS[recognise_file(path).family]["unet"]
+    kind = used.diffusers.ControlNetModel
+    known = inspect.signature(kind.__init__).parameters
+    settings = {name: value for name, value in unet.items() if name in known}
+    try:
+        with quiet():
+            net = kind(**settings)
+            tensors = utilities.convert_controlnet_checkpoint(
+                reading.load_file(path), config={**net.config}
+            )
+            net.load_state_dict(tensors)
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        said = str(error).strip().split("\n")[-1].strip()[:200]
+        raise WeightsRejected(
+            f"{path.name} does not fit a ControlNet of its family: {said} Get the same ControlNet "
+            "as a diffusers folder."
+        ) from error
+    return net.to(device.name, device.torch_dtype).eval()
 
 
 @dataclass(frozen=True)
