@@ -53,11 +53,47 @@ def test_json_says_the_same(limner: Limner, folder: Path, home: Path) -> None:
         "guidance": 4.0,
         "sampler": "heun",
     }
-    assert record["model"] == {"name": "dreamer", "hash": "6ce0161689", "weight": None}
+    assert record["model"] == {
+        "name": "dreamer",
+        "hash": "6ce0161689",
+        "weight": None,
+        "text_weight": None,
+    }
     assert record["drawn_by"] == "vellum"
     lost = {one["name"]: one for one in record["unmapped"]}
     assert lost.keys() == {"model", "schedule"}
     assert lost["schedule"]["value"] == "karras"
+    assert lost["schedule"]["reason"] == "vellum has no schedule to set."
+
+
+def test_adapters_are_told_where_the_model_takes_none(limner: Limner, folder: Path) -> None:
+    text = SETTINGS.replace("a red fox", "(a red fox:1.2), <lora:ink:0.7>, forest")
+    [record] = limner("import", given(folder, text), "--json").records
+    assert record["draft"]["prompt"] == "(a red fox:1.2), forest"
+    assert "adapters" not in record["draft"]
+    [told] = [one for one in record["unmapped"] if one["name"] == "adapter"]
+    assert (told["value"], told["reason"]) == ("ink, weight 0.7", "vellum takes no adapters")
+
+
+def test_braces_of_another_tool_are_words(limner: Limner, folder: Path, engine: FakeEngine) -> None:
+    text = SETTINGS.replace("a red fox", "a {red|blue} fox")
+    ran = limner("import", given(folder, text), "--draw", "--out", "again.png")
+    assert ran.status == 0, ran.err
+    assert engine.performed[0].prompt == "a {red|blue} fox"
+
+
+def test_damaged_settings_are_said_to_be_that(limner: Limner, folder: Path, home: Path) -> None:
+    path = folder / "broken.png"
+    path.write_bytes(png(prompt='{"3": {"class_type": "KSampler", "inputs": {"seed": 1'))
+    ran = limner("import", path)
+    assert ran.status == 0
+    assert "ComfyUI" in ran.err
+    assert "damaged" in ran.err
+    [record] = limner("import", path, "--json").records
+    assert (record["tool"], record["damaged"], record["draft"]) == ("ComfyUI", True, None)
+    drawn = limner("import", path, "--draw")
+    assert drawn.status == 3
+    assert "damaged" in drawn.err
 
 
 def test_it_is_drawn_again(limner: Limner, folder: Path, home: Path, engine: FakeEngine) -> None:
@@ -103,6 +139,8 @@ def test_our_own_picture_is_drawn_again_exactly(
     [first] = engine.performed
     ran = limner("import", "fox.png", "--draw", "--out", "again.png", "--json")
     assert ran.status == 0, ran.err
+    told = limner("import", "fox.png").lines
+    assert len([line for line in told if line.split()[:1] == ["model"]]) == 1
     shown, drawn = ran.records
     assert shown["tool"] == "Limner"
     assert shown["recipe_digest"] == first.digest

@@ -11,16 +11,18 @@ from limner.domain.errors import Cancelled
 from tests.families.diffusion.files import save
 from tests.families.diffusion.test_adapters import SD_TO_K, kohya
 from tests.families.diffusion.test_trees import pipeline, touch
+from tests.provenance.containers import png
 
 from .conftest import Limner
 
-_REAL = wiring.open_models
+_REAL, _REAL_DESK = wiring.open_models, wiring.open_desk
 
 
 @pytest.fixture
 def limner(limner: Limner, monkeypatch: pytest.MonkeyPatch) -> Limner:
     """The program with the families that come with it."""
     monkeypatch.setattr(wiring, "open_models", _REAL)
+    monkeypatch.setattr(wiring, "open_desk", _REAL_DESK)
     return limner
 
 
@@ -145,3 +147,57 @@ def test_a_pickle_is_refused(limner: Limner, webui: Path) -> None:
     path = webui / "models" / "Stable-diffusion" / "old.ckpt"
     ran = limner("models", "add", path, "--json")
     assert (ran.status, ran.error["code"]) == (6, "weights_rejected")
+
+
+SETTINGS = (
+    "a fox, <lora:ink:0.5:0.8>, <lora:oil:0.4>\n"
+    "Steps: 12, Sampler: DPM++ 2M Karras, CFG scale: 4, Seed: 99, Size: 64x64, Model: paint"
+)
+
+
+def test_an_import_takes_over_the_adapters_that_are_here(
+    limner: Limner, webui: Path, folder: Path
+) -> None:
+    limner("models", "add", webui)
+    picture = folder / "fox.png"
+    picture.write_bytes(png(parameters=SETTINGS))
+    [record] = limner("import", picture, "--model", "paint", "--json").records
+    assert record["drawn_by"] == "paint"
+    assert record["draft"]["adapters"] == ["ink:0.8:0.5"]
+    assert (record["draft"]["sampler"], record["draft"]["schedule"]) == ("dpmpp_2m", "karras")
+    [told] = [one for one in record["unmapped"] if one["name"] == "adapter"]
+    assert told["value"] == "oil, weight 0.4"
+    assert "limner models add" in told["reason"]
+    assert "ink:0.8:0.5" in limner("import", picture, "--model", "paint").out
+
+
+@pytest.mark.parametrize(
+    "name", ["ink.safetensors", "styles\\Ink.safetensors", "styles/ink.safetensors"]
+)
+def test_adapters_are_known_as_other_tools_name_them(
+    limner: Limner, webui: Path, folder: Path, name: str
+) -> None:
+    limner("models", "add", webui)
+    metadata = {
+        "positive_prompt": "a fox",
+        "seed": 1,
+        "loras": [{"model": {"name": name}, "weight": 0.75}],
+    }
+    picture = folder / "fox.png"
+    picture.write_bytes(png(invokeai_metadata=json.dumps(metadata)))
+    [record] = limner("import", picture, "--model", "paint", "--json").records
+    assert record["draft"]["adapters"] == ["ink:0.75"]
+    assert "adapter" not in {one["name"] for one in record["unmapped"]}
+
+
+def test_a_picture_names_no_paths_on_this_machine(
+    limner: Limner, webui: Path, folder: Path
+) -> None:
+    limner("models", "add", webui / "models" / "Stable-diffusion" / "paint")
+    ink = webui / "models" / "Lora" / "ink.safetensors"
+    metadata = {"positive_prompt": "a fox", "seed": 1, "loras": [{"model": {"name": str(ink)}}]}
+    picture = folder / "fox.png"
+    picture.write_bytes(png(invokeai_metadata=json.dumps(metadata)))
+    [record] = limner("import", picture, "--model", "paint", "--json").records
+    assert "adapters" not in record["draft"]
+    assert "adapter" in {one["name"] for one in record["unmapped"]}

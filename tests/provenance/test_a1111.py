@@ -38,7 +38,7 @@ def test_everything_that_has_a_place_is_read() -> None:
     assert found.tool == "AUTOMATIC1111"
     assert found.draft == Draft(
         literal=True,
-        prompt="a red fox, (masterpiece:1.2) \nin the snow",
+        prompt="a red fox, (masterpiece:1.2)\nin the snow",
         negative_prompt="blurry, text\nlow quality",
         seed=3141592653,
         size=Size(width=512, height=768),
@@ -138,7 +138,47 @@ def test_numbers_beyond_ours_are_reported(line: str, missing: str) -> None:
 
 @pytest.mark.parametrize("value", ["nan", "inf", "1e999", "seven", ""])
 def test_no_guidance_but_a_number(value: str) -> None:
-    assert read(f"x\nSteps: 9, Seed: 1, Size: 8x8, CFG scale: {value}").draft.guidance is None
+    found = read(f"x\nSteps: 9, Seed: 1, Size: 8x8, CFG scale: {value}")
+    assert found.draft.guidance is None
+    assert lost(found) == ({"guidance": value} if value else {})
+
+
+def test_numbers_that_are_none_are_reported() -> None:
+    found = read("x\nSteps: abc, CFG scale: nan, Seed: -1, Size: 8x8")
+    assert lost(found) == {"steps": "abc", "guidance": "nan", "seed": "-1"}
+    assert all(one.reason for one in found.unmapped)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "words"),
+    [
+        ("(a red fox:1.2), <lora:ink:1>, forest", "(a red fox:1.2), forest"),
+        ("a fox <lora:ink:1> in snow", "a fox in snow"),
+        ("a fox, <lora:ink:1><lora:oil:1> , <lyco:wax:1>, forest", "a fox, forest"),
+        ("<lora:ink:1>, a fox, <lora:oil:1>", "a fox"),
+        ("a fox,\n<lora:ink:1>,\nforest", "a fox,\nforest"),
+        ("a fox,, forest <lora:ink:1>", "a fox,, forest"),
+        ("fox<lora:ink:1>hat", "foxhat"),
+        ("<lora:ink:1>", ""),
+    ],
+)
+def test_adapters_leave_no_gap_in_the_words(prompt: str, words: str) -> None:
+    found = read(f"{prompt}\nSteps: 9, Seed: 1, Size: 8x8")
+    assert found.draft.prompt == words
+    assert "ink" in {one.name for one in found.adapters}
+
+
+def test_an_adapter_may_weigh_otherwise_in_the_text() -> None:
+    found = read("a fox <lora:ink:0.5:0.8> <lora:oil:0.4:0.4>\nSteps: 9, Seed: 1, Size: 8x8")
+    assert found.adapters == (ForeignModel("ink", None, 0.8, 0.5), ForeignModel("oil", None, 0.4))
+    assert [one.asked() for one in found.adapters] == ["ink:0.8:0.5", "oil:0.4"]
+
+
+def test_many_adapters_take_no_time() -> None:
+    began = time.monotonic()
+    tags = ", \n" * 200_000 + "<lora:a:1>, x, " * 50_000 + " " * 500_000
+    read(f"{tags}\nSteps: 9, Seed: 1, Size: 8x8")
+    assert time.monotonic() - began < 5
 
 
 def test_it_is_read_from_every_format() -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from limner.domain.recipe import Draft, Size
 from limner.provenance.foreign.comfyui import read_comfyui, read_workflow
-from limner.provenance.foreign.reading import read_settings
+from limner.provenance.foreign.reading import find_damaged, read_settings
 from limner.provenance.foreign.settings import ForeignModel, ForeignSettings
 
 from .containers import MAKE, MODEL, deep_json, graph_text, json_values, png, with_tags
@@ -90,7 +90,7 @@ def test_everything_that_has_a_place_is_read() -> None:
         schedule="karras",
     )
     assert found.model == ForeignModel("sdxl/dream.safetensors")
-    assert found.adapters == (ForeignModel("ink.safetensors", None, 0.6),)
+    assert found.adapters == (ForeignModel("ink.safetensors", None, 0.6, 1),)
     assert found.unmapped == ()
 
 
@@ -246,7 +246,25 @@ def test_circles_end() -> None:
         n10={"model": ["10", 0]},
         n90=("Seed", {"seed": ["90", 0]}),
     )
-    assert read(circle).draft.seed is None
+    found = read(circle)
+    assert (found.draft.seed, found.draft.prompt) == (None, "")
+    assert lost(found).keys() == {"seed", "prompt"}
+
+
+def test_words_that_are_empty_are_not_lost() -> None:
+    assert lost(read(changed(n7={"text": ""}))) == {}
+
+
+@pytest.mark.parametrize(
+    "text", [changed()[:-20], changed().replace('"inputs": {', '"inputs": {{')]
+)
+def test_damage_is_told_from_nothing(text: str) -> None:
+    for file in (png(prompt=text), with_tags("WEBP", {MODEL: f"prompt:{text}"})):
+        assert read_settings(file) is None
+        assert find_damaged(file) == "ComfyUI"
+    assert find_damaged(png(prompt="{a red | a blue} fox")) is None
+    assert find_damaged(png(prompt=changed())) is None
+    assert find_damaged(png()) is None
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", "null", '{"a": 1}', '{"1": {"class_type": 3}}'])

@@ -10,14 +10,21 @@ from limner.app.studio import Made, Progress, Studio
 from limner.domain.asset import Asset
 from limner.domain.capability import check_words
 from limner.domain.card import ModelCard
-from limner.domain.errors import InvalidImage, InvalidRequest, NotFound
+from limner.domain.errors import (
+    InvalidImage,
+    InvalidRequest,
+    ModelUnavailable,
+    NotFound,
+    WeightsRejected,
+)
 from limner.domain.recipe import Draft
 from limner.domain.workspace import Actor, Workspace
-from limner.provenance.foreign.reading import read_settings
+from limner.provenance.foreign.reading import find_damaged, read_settings
 from limner.provenance.foreign.settings import ForeignModel, ForeignSettings, Unmapped, shown
 from limner.provenance.intake import is_drawing
 
 _FITTED = ("negative_prompt", "seed", "steps", "guidance", "sampler", "schedule")
+_TELLING = "limner models add PATH tells Limner of one"
 _FEWEST_DIGITS = 8
 """The fewest digits of a hash that name a model: the oldest form still seen has eight."""
 
@@ -27,7 +34,8 @@ class Imported:
     """A picture that was brought in, and what its file says of how it was made.
 
     `asset` is None for a drawing (SVG) from outside: it has no pixels to keep it by, and only
-    what it says is read. `settings` is None where it says nothing. `card` is the model that would
+    what it says is read. `settings` is None where it says nothing, or where what the tool
+    `damaged` wrote cannot be read any more. `card` is the model that would
     draw it again and `draft` what that model would be asked; `unmapped` is all that is lost on
     the way.
     """
@@ -37,6 +45,7 @@ class Imported:
     card: ModelCard | None = None
     draft: Draft | None = None
     unmapped: tuple[Unmapped, ...] = ()
+    damaged: str | None = None
 
 
 def import_picture(
@@ -51,7 +60,7 @@ def import_picture(
     settings = read_settings(file)
     asset = _kept(studio, actor, workspace, file, spoken=settings is not None)
     if settings is None:
-        return Imported(asset)
+        return Imported(asset, damaged=find_damaged(file))
     draft, unmapped = settings.draft, list(settings.unmapped)
     here = _find(studio, settings)
     card = studio.models.choose(model or (here.name if here else None), draft.task)
@@ -60,16 +69,14 @@ def import_picture(
         if here is not None:
             reason = f"{card.name} was asked for"
         unmapped.insert(0, Unmapped("model", _named(settings.model), reason))
-    unmapped += [
-        Unmapped("adapter", _named(adapter), f"{card.name} takes no adapters")
-        for adapter in settings.adapters
-    ]
     if settings.recipe is not None and card is here and model is None:
         return Imported(asset, settings, card, draft, tuple(unmapped))
     fitted, refused = _fitted(draft, card)
+    adapters, missing = _worn(studio, settings.adapters, card)
+    fitted = fitted.model_copy(update={"adapters": adapters})
     if settings.recipe is not None:
         settings = ForeignSettings(settings.tool, draft, settings.model, settings.adapters)
-    return Imported(asset, settings, card, fitted, (*unmapped, *refused))
+    return Imported(asset, settings, card, fitted, (*unmapped, *missing, *refused))
 
 
 def _kept(
@@ -97,9 +104,12 @@ def draw_imported(
     Raises NotFound where the picture carries no settings, and what drawing raises.
     """
     if imported.settings is None or imported.draft is None or imported.card is None:
+        what = "carries no settings that Limner can read"
+        if imported.damaged:
+            what = f"carries settings of {imported.damaged}, which are damaged"
         raise NotFound(
-            "The picture carries no settings that Limner can read, so it cannot be drawn again. "
-            "Say what to draw: limner generate “…”."
+            f"The picture {what}, so it cannot be drawn again. Say what to draw: limner generate "
+            "“…”."
         )
     recipe = imported.settings.recipe
     if recipe is not None:
@@ -125,21 +135,57 @@ def _find(studio: Studio, settings: ForeignSettings) -> ModelCard | None:
                 return card
     if settings.recipe is not None or not settings.model.name:
         return None
-    name = PurePosixPath(settings.model.name.replace("\\", "/")).name.lower()
-    stem = re.sub(r"\.(safetensors|sft|ckpt|gguf|onnx)$", "", name)
+    stem = _stem(settings.model.name).lower()
     return next((card for card in able if card.name.lower() == stem), None)
+
+
+def _worn(
+    studio: Studio, adapters: tuple[ForeignModel, ...], card: ModelCard
+) -> tuple[tuple[str, ...], list[Unmapped]]:
+    """Return the adapters that are here and that the model can wear, as a Draft names them.
+
+    And those that are not. They are known by their names: other tools hash them otherwise.
+    """
+    known = {name.lower(): name for name in studio.models.names()} if adapters else {}
+    worn: dict[str, str] = {}
+    missing: list[Unmapped] = []
+    for adapter in adapters:
+        # Never the text of the file itself, which might be a path on this machine.
+        name = known.get(_stem(adapter.name).lower())
+        reason = f"no adapter of this name is here; {_TELLING}"
+        if not card.capability.adapters:
+            reason = f"{card.name} takes no adapters"
+        elif name is not None:
+            try:
+                ref = studio.models.adapter(adapter.asked(name), card)
+            except (InvalidRequest, NotFound, WeightsRejected, ModelUnavailable) as error:
+                reason = error.message
+            else:
+                if worn.setdefault(ref.sha256, adapter.asked(name)) == adapter.asked(name):
+                    continue
+                reason = "it is given already, with another weight"
+        missing.append(Unmapped("adapter", _named(adapter), reason))
+    return tuple(worn.values()), missing
+
+
+def _stem(name: str) -> str:
+    """Return the name of a model that another tool names by a path or a file."""
+    file = PurePosixPath(name.replace("\\", "/")).name
+    return re.sub(r"\.(safetensors|sft|ckpt|pt|gguf|onnx)$", "", file, flags=re.IGNORECASE)
 
 
 def _named(model: ForeignModel) -> str:
     hashed = f" ({model.hash})" if model.hash else ""
     weight = f", weight {model.weight:g}" if model.weight is not None else ""
+    if model.text_weight is not None:
+        weight += f" ({model.text_weight:g} in the text encoders)"
     return f"{model.name or 'unnamed'}{hashed}{weight}"
 
 
 def _fitted(draft: Draft, card: ModelCard) -> tuple[Draft, list[Unmapped]]:
     """Return what of a draft a model can do, and what it refuses, in its own words."""
     refused: list[Unmapped] = []
-    bare = Draft(task=draft.task, prompt="a picture", inputs=draft.inputs)
+    bare = Draft(task=draft.task, prompt="a picture", inputs=draft.inputs, literal=draft.literal)
     kept = bare
 
     def offer(name: str, value: object, update: Mapping[str, object]) -> None:

@@ -89,6 +89,10 @@ class Models:
         """
         return self.catalog.own()
 
+    def names(self) -> tuple[str, ...]:
+        """Return the names of all models and adapters that are known."""
+        return (*self.catalog.names(), *(one.name for one in self.found() if one.usable))
+
     def found(self) -> tuple[Found, ...]:
         """Return what lies in the user's places, usable or not."""
         return self.catalog.collection.all()

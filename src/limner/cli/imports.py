@@ -92,12 +92,18 @@ def _tell(work: Work, imported: "Imported") -> None:
     if settings is None:
         if asset is not None:
             work.output.line(f"{asset.id[:12]}  {asset.size}")
-        work.output.say("Kept. It carries no settings that Limner can read.")
+        what = "carries no settings that Limner can read"
+        if imported.damaged:
+            what = f"carries settings of {imported.damaged}, but they are damaged: what was written"
+            what += " is cut off or was changed, and cannot be read"
+        work.output.say(f"Kept. It {what}." if asset is not None else f"It {what}.")
         return
     rows = [("made with", settings.tool)]
     if settings.model is not None:
         rows.append(("model", settings.model.name or settings.model.hash or ""))
-    given = imported.draft.model_dump(mode="json", exclude_defaults=True) if imported.draft else {}
+    given = _given(imported) or {}
+    if settings.model is not None:
+        given.pop("model", None)
     rows += [(name.replace("_", " "), _said(value)) for name, value in given.items()]
     if imported.card is not None:
         rows.append(("drawn by", imported.card.name))
@@ -107,7 +113,16 @@ def _tell(work: Work, imported: "Imported") -> None:
         work.output.table(("not taken over", "value", "why"), lost)
 
 
+def _given(imported: "Imported") -> dict[str, object] | None:
+    """Return what the Draft says, less how it is to be read."""
+    if imported.draft is None:
+        return None
+    return imported.draft.model_dump(mode="json", exclude_defaults=True, exclude={"literal"})
+
+
 def _said(value: object) -> str:
+    if isinstance(value, list) and all(isinstance(one, str) for one in value):
+        return ", ".join(value)
     if isinstance(value, dict) and {"width", "height"} == value.keys():
         return f"{value['width']}x{value['height']}"
     return " ".join(str(value).split())
@@ -118,10 +133,9 @@ def _entry(imported: "Imported") -> dict[str, object]:
     return {
         "asset": imported.asset.id if imported.asset else None,
         "size": str(imported.asset.size) if imported.asset else None,
-        "tool": settings.tool if settings else None,
-        "draft": imported.draft.model_dump(mode="json", exclude_defaults=True)
-        if imported.draft
-        else None,
+        "tool": settings.tool if settings else imported.damaged,
+        "damaged": imported.damaged is not None,
+        "draft": _given(imported),
         "recipe_digest": settings.recipe.digest if settings and settings.recipe else None,
         "model": _model(settings.model) if settings and settings.model else None,
         "adapters": [_model(one) for one in settings.adapters] if settings else [],
@@ -135,4 +149,9 @@ def _entry(imported: "Imported") -> dict[str, object]:
 
 
 def _model(model: "ForeignModel") -> dict[str, object]:
-    return {"name": model.name, "hash": model.hash, "weight": model.weight}
+    return {
+        "name": model.name,
+        "hash": model.hash,
+        "weight": model.weight,
+        "text_weight": model.text_weight,
+    }

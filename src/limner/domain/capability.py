@@ -441,7 +441,10 @@ def _one_of(
     if value is None:
         return choices[0] if choices else None
     if value not in choices:
-        listed = ", ".join(choices) or "nothing to choose"
+        if not choices:
+            raise InvalidOption(f"{model.name if model else 'It'} has no {name} to set.")
         whose = f" for {model.name}" if model else ""
-        raise InvalidOption(f"{name} “{value}” is not known{whose}. Choose from: {listed}.")
+        raise InvalidOption(
+            f"{name} “{value}” is not known{whose}. Choose from: {', '.join(choices)}."
+        )
     return value

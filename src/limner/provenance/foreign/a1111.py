@@ -7,8 +7,9 @@ The prompt; a line that starts with “Negative prompt:” and those after it; t
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
-from limner.provenance.foreign.settings import Collector, ForeignModel, ForeignSettings, number
+from limner.provenance.foreign.settings import Collector, ForeignSettings, number
 
 TOOL = "AUTOMATIC1111"
 
@@ -55,9 +56,7 @@ def read_a1111(text: str) -> ForeignSettings | None:
     hashes = _hashes(pairs.get("Lora hashes", ""))
     found.words("prompt", prompt)
     found.words("negative_prompt", negative)
-    found.adapters = [
-        ForeignModel(one.name, hashes.pop(one.name, None), one.weight) for one in found.adapters
-    ]
+    found.adapters = [replace(one, hash=hashes.pop(one.name, None)) for one in found.adapters]
     for name, value in hashes.items():
         found.adapter(name, value)
     found.steps(pairs.get("Steps"))

@@ -43,6 +43,8 @@ _REASONS = {
     "upscale": "limner enlarges with its own upscaler; see limner upscale",
 }
 
+_ENDLESS = "the nodes that it comes from hold none"
+
 
 def read_comfyui(text: str) -> ForeignSettings | None:
     """Return the settings that a graph holds; None where the text is no such graph."""
@@ -107,7 +109,10 @@ def _drawn(graph: Graph, end: Node) -> Iterator[Node]:
 
 def _take_sampler(found: Collector, graph: Graph, sampler: Node) -> None:
     def setting(*names: str) -> Any:
-        return graph.first(sampler, names, lambda name: name in _PARTS)
+        value = graph.first(sampler, names, lambda name: name in _PARTS)
+        if value is None and graph.has(sampler, names, lambda name: name in _PARTS):
+            found.leave(names[0], "another node's", _ENDLESS)
+        return value
 
     found.seed(setting("seed", "noise_seed"))
     found.steps(setting("steps"))
@@ -116,9 +121,11 @@ def _take_sampler(found: Collector, graph: Graph, sampler: Node) -> None:
     for wish in ("positive", "negative"):
         single = "conditioning" if wish == "positive" else ""
         start = guider.inputs.get(wish, guider.inputs.get(single))
-        texts = list(dict.fromkeys(_texts(graph, start, wish)))
+        texts = dict.fromkeys(_texts(graph, start, wish))
         field = "prompt" if wish == "positive" else "negative_prompt"
-        found.words(field, "\n".join(texts))
+        found.words(field, "\n".join(filter(None, texts)))
+        if start is not None and not texts:
+            found.leave(field, "another node's", _ENDLESS)
     _take_guidance(found, graph, guider, setting("cfg"))
     _take_model(found, graph, guider if "model" in guider.inputs else sampler)
     _take_canvas(found, graph, sampler, setting("denoise"))
@@ -135,10 +142,13 @@ def _take_guidance(found: Collector, graph: Graph, guider: Node, cfg: object) ->
 
 
 def _texts(graph: Graph, start: object, wish: str) -> Iterator[str]:
-    """Yield the texts that a conditioning is made of; `wish` chooses where a node has both."""
+    """Yield the texts that a conditioning is made of; `wish` chooses where a node has both.
+
+    What is left empty, or zeroed, is an empty text.
+    """
     node = graph.behind(start)
     if node is None:
-        if isinstance(start, str) and start.strip():
+        if isinstance(start, str):
             yield start.strip()
         return
     other = "negative" if wish == "positive" else "positive"
@@ -146,12 +156,13 @@ def _texts(graph: Graph, start: object, wish: str) -> Iterator[str]:
     while waiting and len(met) < 500:
         node = waiting.pop(0)
         if "zeroout" in node.kind.lower():
+            yield ""
             continue
         for name, value in node.inputs.items():
             if other in name:
                 continue
             if isinstance(value, str) and (name == wish or _TEXT.fullmatch(name)):
-                yield from filter(None, [value.strip()])
+                yield value.strip()
             behind = graph.behind(value) if name.startswith(_TO_WORDS) else None
             if behind is not None and behind.id not in met:
                 met.add(behind.id)
@@ -165,10 +176,15 @@ def _take_model(found: Collector, graph: Graph, start: Node) -> None:
             found.adapter(
                 graph.value(node, "lora_name"),
                 weight=graph.value(node, "strength_model"),
+                text_weight=graph.value(node, "strength_clip"),
             )
         for value in node.inputs.values():
             if isinstance(value, dict) and "lora" in value and value.get("on", True):
-                found.adapter(value["lora"], weight=value.get("strength"))
+                found.adapter(
+                    value["lora"],
+                    weight=value.get("strength"),
+                    text_weight=value.get("strengthTwo"),
+                )
         named = next((name for name in _MODELS if name in node.inputs), None)
         if named is not None and found.model is None:
             found.choose_model(graph.value(node, named))

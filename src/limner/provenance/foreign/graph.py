@@ -73,6 +73,11 @@ class Graph:
                     met.add(behind.id)
                     waiting.append(behind)
 
+    def has(self, start: Node, names: tuple[str, ...], through: Callable[[str], bool]) -> bool:
+        """Whether a node, or one it takes from, has an input of one of these names."""
+        nodes = self.upstream(start, through)
+        return any(name in node.inputs for node in nodes for name in names)
+
     def first(self, start: Node, names: tuple[str, ...], through: Callable[[str], bool]) -> Any:
         """Return the value of the nearest input that has one of these names, None if none has."""
         for node in self.upstream(start, through):

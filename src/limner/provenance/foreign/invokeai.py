@@ -46,8 +46,8 @@ def read_invokeai(text: str) -> ForeignSettings | None:
     found.size(table.get("width"), table.get("height"))
     found.steps(table.get("steps"))
     # Distilled models have a guidance of their own beside a “CFG scale” of 1.
-    given = [number(table.get(name)) for name in ("guidance", "cfg_scale")]
-    found.guidance(next((value for value in given if value is not None), None))
+    scale = table.get("guidance")
+    found.guidance(table.get("cfg_scale") if number(scale) is None else scale)
     found.sampler(table.get("scheduler"))
     model = table_in(table, "model")
     found.choose_model(model.get("name", model.get("model_name")), model.get("hash"))

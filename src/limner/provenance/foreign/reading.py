@@ -8,13 +8,18 @@ from limner.domain.composition import Control, ControlDraft, Reference, Referenc
 from limner.domain.recipe import Draft, Recipe
 from limner.provenance.foreign.a1111 import read_a1111
 from limner.provenance.foreign.comfyui import read_comfyui, read_workflow
+from limner.provenance.foreign.dream import read_dream, read_sd_metadata
 from limner.provenance.foreign.invokeai import read_invokeai
-from limner.provenance.foreign.settings import ForeignModel, ForeignSettings
+from limner.provenance.foreign.settings import ForeignModel, ForeignSettings, read_table
 from limner.provenance.foreign.swarmui import read_swarmui
 from limner.provenance.metadata import read_recipe
 from limner.provenance.texts import Texts, read_texts
 
 _Reader: TypeAlias = Callable[[str], ForeignSettings | None]
+
+_GRAPH_WORDS = ('"class_type"', '"inputs"', '"nodes"')
+_SWARM_WORDS = ("sui_image_params",)
+"""What shows whose JSON a text began as."""
 
 _PREFIXED = re.compile(r"\s*(prompt|workflow)\s*:\s*(?=\{)", re.IGNORECASE)
 
@@ -24,7 +29,7 @@ def read_settings(file: bytes) -> ForeignSettings | None:
 
     Reads what Limner, AUTOMATIC1111 and its kin, ComfyUI, InvokeAI and SwarmUI write into PNG,
     JPEG, WebP, TIFF, AVIF and (only Limner) SVG. What is read is what the file claims. Never
-    raises: damaged settings are settings that are not there.
+    raises: damaged settings are settings that are not there; see `find_damaged`.
     """
     recipe = read_recipe(file)
     if recipe is not None:
@@ -43,11 +48,34 @@ def _candidates(texts: Texts) -> Iterator[tuple[_Reader, str]]:
     prefixed = list(_prefixed(texts.exif))
     yield from ((read_swarmui, text) for text in settings if text)
     yield read_invokeai, chunks.get("invokeai_metadata", "")
+    yield read_sd_metadata, chunks.get("sd-metadata", "")
+    yield read_dream, chunks.get("Dream", "")
     yield read_comfyui, chunks.get("prompt", "")
     yield from ((read_comfyui, text) for kind, text in prefixed if kind == "prompt")
     yield from ((read_a1111, text) for text in settings if text)
     yield read_workflow, chunks.get("workflow", "")
     yield from ((read_workflow, text) for kind, text in prefixed if kind == "workflow")
+
+
+def find_damaged(file: bytes) -> str | None:
+    """Return the tool whose settings are in a file but damaged; None where there are none such.
+
+    For a file that `read_settings` reads nothing in.
+    """
+    texts = read_texts(file)
+    chunks = texts.chunks
+    graphs = [chunks.get("prompt"), chunks.get("workflow"), *dict(_prefixed(texts.exif)).values()]
+    tables = [
+        *(("ComfyUI", text, _GRAPH_WORDS) for text in graphs),
+        ("InvokeAI", chunks.get("invokeai_metadata"), ("",)),
+        ("InvokeAI", chunks.get("sd-metadata"), ("",)),
+        *(("SwarmUI", text, _SWARM_WORDS) for text in (chunks.get("parameters"), texts.comment)),
+    ]
+    for tool, text, words in tables:
+        begun = text is not None and text.lstrip("\ufeff \t\r\n").startswith("{")
+        if text and begun and read_table(text) is None and any(word in text for word in words):
+            return tool
+    return None
 
 
 def _prefixed(exif: list[str]) -> Iterator[tuple[str, str]]:
@@ -62,9 +90,12 @@ def _ours(recipe: Recipe) -> ForeignSettings:
     fields = {
         name: getattr(recipe, name) for name in Draft.model_fields if name in Recipe.model_fields
     }
+    adapters = tuple(
+        ForeignModel(one.name, one.sha256, one.weight, one.text_weight) for one in recipe.adapters
+    )
     fields["model"] = recipe.model.name
     fields["upscaler"] = recipe.upscaler.name if recipe.upscaler else None
-    fields["adapters"] = tuple(f"{one.name}:{one.weight:g}" for one in recipe.adapters)
+    fields["adapters"] = tuple(one.asked() for one in adapters)
     fields["controls"] = tuple(
         ControlDraft(**_named(one), model=one.model.name if one.model else None)
         for one in recipe.controls
@@ -77,7 +108,7 @@ def _ours(recipe: Recipe) -> ForeignSettings:
         tool="Limner",
         draft=Draft(**fields, literal=True),
         model=ForeignModel(recipe.model.name, recipe.model.sha256),
-        adapters=tuple(ForeignModel(one.name, one.sha256, one.weight) for one in recipe.adapters),
+        adapters=adapters,
         recipe=recipe,
     )
 

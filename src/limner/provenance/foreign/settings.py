@@ -18,6 +18,10 @@ _LORA_TAG = re.compile(
 )
 """A name, the weight, or that in the text encoders and then that in the denoiser."""
 _SPACES = re.compile(r"[ \t]{2,}")
+_BETWEEN = " \t\r\n,"
+"""What stands between the parts of a prompt."""
+
+_NO_NUMBER = "it is no number"
 
 Table: TypeAlias = Mapping[str, Any]
 """A JSON object."""
@@ -25,11 +29,21 @@ Table: TypeAlias = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class ForeignModel:
-    """A model or adapter as another tool names it; the hash is in that tool's own form."""
+    """A model or adapter as another tool names it; the hash is in that tool's own form.
+
+    `text_weight` is an adapter's weight in the text encoders, where the tool has another there.
+    """
 
     name: str
     hash: str | None = None
     weight: float | None = None
+    text_weight: float | None = None
+
+    def asked(self, name: str | None = None) -> str:
+        """Return the adapter as a Draft names it, `NAME:WEIGHT[:TEXT_WEIGHT]`."""
+        weight = 1.0 if self.weight is None else self.weight
+        in_text = "" if self.text_weight is None else f":{self.text_weight:g}"
+        return f"{name or self.name}:{weight:g}{in_text}"
 
 
 @dataclass(frozen=True)
@@ -90,19 +104,34 @@ class Collector:
         if not isinstance(value, str):
             return
         for match in _LORA_TAG.finditer(value):
-            self.adapter(match[1], weight=match[3] or match[2])
-        text = _SPACES.sub(" ", _LORA_TAG.sub("", value)).strip(" \t\r\n,")
+            self.adapter(match[1], weight=match[3] or match[2], text_weight=match[3] and match[2])
+        text = _SPACES.sub(" ", _without_tags(value))
         if len(text) > _LONGEST_WORDS:
             self.leave(name, text, f"it has {len(text):,} characters")
         elif text:
             self.fields[name] = _legible(text)
 
-    def adapter(self, name: object, hash_: object = None, weight: object = None) -> None:
+    def adapter(
+        self,
+        name: object,
+        hash_: object = None,
+        weight: object = None,
+        text_weight: object = None,
+    ) -> None:
         """Take an adapter, once by its name."""
         if not isinstance(name, str) or not name.strip():
             return
-        if name.strip() not in {one.name for one in self.adapters}:
-            self.adapters.append(ForeignModel(shown(name.strip()), _hash(hash_), number(weight)))
+        if name.strip() in {one.name for one in self.adapters}:
+            return
+        weighs, in_text = number(weight), number(text_weight)
+        self.adapters.append(
+            ForeignModel(
+                name=shown(name.strip()),
+                hash=_hash(hash_),
+                weight=weighs,
+                text_weight=None if in_text == weighs else in_text,
+            )
+        )
 
     def choose_model(self, name: object, hash_: object = None) -> None:
         """Take the model, if it has a name or a hash."""
@@ -113,10 +142,12 @@ class Collector:
     def seed(self, value: object) -> None:
         """Take the seed, or report one that we do not have."""
         seed = whole(value)
-        if seed is None or seed == -1:
-            return
-        if 0 <= seed <= MAX_SEED:
+        if seed is None:
+            self._leave_unread("seed", value)
+        elif 0 <= seed <= MAX_SEED:
             self.fields["seed"] = seed
+        elif seed == -1:
+            self.leave("seed", seed, "it stands for any seed; which one drew is not in the file")
         else:
             self.leave("seed", seed, f"our seeds go from 0 to {MAX_SEED}")
 
@@ -124,8 +155,10 @@ class Collector:
         """Take the size, or report one that no picture has."""
         sides = whole(width), whole(height)
         if sides[0] is None or sides[1] is None:
-            return
-        if all(1 <= side <= 65_535 for side in sides if side is not None):
+            for name, side, value in zip(("width", "height"), sides, (width, height), strict=True):
+                if side is None:
+                    self._leave_unread(name, value)
+        elif all(1 <= side <= 65_535 for side in sides if side is not None):
             self.fields["size"] = Size(width=sides[0], height=sides[1])
         else:
             self.leave("size", f"{sides[0]}x{sides[1]}", "no picture has this size")
@@ -137,12 +170,16 @@ class Collector:
             self.fields["steps"] = steps
         elif steps is not None:
             self.leave("steps", steps, "no model takes so many or so few")
+        else:
+            self._leave_unread("steps", value)
 
     def guidance(self, value: object) -> None:
         """Take the guidance (“CFG scale”)."""
         guidance = number(value)
         if guidance is not None:
             self.fields["guidance"] = guidance
+        else:
+            self._leave_unread("guidance", value)
 
     def sampler(self, name: object, schedule: object = None) -> None:
         """Take the sampler and the schedule, which may be in the sampler's name."""
@@ -171,6 +208,33 @@ class Collector:
             f"the picture it started from{where} is not in the file; "
             "use limner edit with that picture",
         )
+
+    def _leave_unread(self, name: str, value: object) -> None:
+        """Report a value that is no number, unless there is none at all."""
+        if value is not None and value != "":
+            self.leave(name, value, _NO_NUMBER)
+
+
+def _without_tags(text: str) -> str:
+    """Return a prompt without the adapters in it, nor the commas that stood around them only."""
+    ends = [place for match in _LORA_TAG.finditer(text) for place in match.span()]
+    edges = [0, *ends, len(text)]
+    parts: list[str] = []
+    gap = ""
+    for start, end in zip(edges[::2], edges[1::2], strict=True):
+        words = text[start:end].lstrip(_BETWEEN)
+        gap += text[start : end - len(words)]
+        if not words:
+            continue
+        body = words.rstrip(_BETWEEN)
+        parts += [_joint(gap) if parts else "", body]
+        gap = words[len(body) :]
+    return "".join(parts)
+
+
+def _joint(gap: str) -> str:
+    comma = "," if "," in gap else ""
+    return comma + ("\n" if "\n" in gap else " " if gap else "")
 
 
 def shown(value: object) -> str:

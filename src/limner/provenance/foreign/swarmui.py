@@ -48,8 +48,8 @@ def read_swarmui(text: str) -> ForeignSettings | None:
     found.seed(given.get("seed"))
     found.size(given.get("width"), given.get("height"))
     found.steps(given.get("steps"))
-    scales = [number(given.get(name)) for name in ("fluxguidancescale", "cfgscale")]
-    found.guidance(next((value for value in scales if value is not None), None))
+    scale = given.get("fluxguidancescale")
+    found.guidance(given.get("cfgscale") if number(scale) is None else scale)
     found.sampler(given.get("sampler"), given.get("scheduler"))
     found.choose_model(given.get("model"), _hash_of(given.get("model"), hashes))
     weights = _listed(given.get("loraweights"))
