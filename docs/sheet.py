@@ -15,7 +15,7 @@ PROMPTS = (
     ("a gift", "flat"), ("a cactus", "flat"), ("a ghost", "simple"), ("a rainbow", "flat"),
     ("a lion", "classic"), ("a watermelon", "flat"), ("an alarm clock", "3d"), ("a whale", "3d"),
     ("a mushroom", "flat"), ("a crown", "3d"), ("a light bulb", "flat"), ("a panda", "simple"),
-    ("a blue dog", "flat"), ("a cat on a pink background", "flat"), ("a tree", "soft"),
+    ("a purple octopus", "3d"), ("a cat on a pink background", "flat"), ("a tree", "soft"),
     ("a birthday cake", "flat"), ("a robot", "flat"), ("a crab", "3d"), ("a car", "flat"),
     ("a cup of coffee", "flat"),
 )  # fmt: skip
