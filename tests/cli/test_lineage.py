@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
+from limner.provenance.watermark import embed
 from tests import fakes
 from tests.app.test_verify import hills
 
@@ -79,3 +81,18 @@ def test_a_file_stands_for_its_picture(limner: Limner, folder: Path) -> None:
     ran = limner("lineage", folder / "none.png")
     assert ran.status != 0
     assert "none.png" in ran.err
+
+
+def test_a_mark_that_was_put_onto_another_picture_makes_no_copy(
+    limner: Limner, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fakes, "gradient", hills)
+    first = made(limner, "generate", "hills", "--size", "512x512", "--out", "hills.png")
+    [known] = limner("library", "show", first, "--json").records
+    coarse = np.random.default_rng(2).integers(0, 255, (8, 8, 3), np.uint8)
+    picture = np.full((256, 256, 4), 255, np.uint8)
+    picture[..., :3] = np.kron(coarse, np.ones((32, 32, 1), np.uint8))
+    Image.fromarray(embed(picture, str(known["mark"]))).save(folder / "stranger.png")
+    second = made(limner, "upscale", "stranger.png", "--size", "512x512")
+    [brought] = limner("lineage", second, "--json").records[0]["ancestors"]
+    assert brought["relatives"] == []

@@ -47,7 +47,7 @@ from limner.domain.workspace import Actor, Role, Workspace
 from limner.engine.engine import Drawn, Engine
 from limner.families.family import Order, Pixels, Watch
 from limner.families.raster import pixel_digest
-from limner.provenance.fingerprint import fingerprint
+from limner.provenance.fingerprint import ALIKE, distance, fingerprint
 from limner.provenance.intake import read_picture
 from limner.provenance.watermark import detect
 from limner.store.library import Library
@@ -251,12 +251,19 @@ class Studio:
         return self.library.keep(bare.model_copy(update=seen), file)
 
     def _copied(self, workspace: Workspace, asset: str, pixels: Pixels) -> tuple[Parent, ...]:
-        """Return what the watermark in a picture from outside names, if it was made here."""
+        """Return what the watermark in a picture from outside names, if it was made here.
+
+        The two must look alike: anyone can put the mark of one picture onto another.
+        """
         if self.library.find_file(workspace, asset):
             return ()
         found = detect(pixels)
         known = self.library.find_by_mark(workspace, found.mark) if found else ()
-        return tuple(Parent(asset=one.asset, relation=Relation.COPY) for one in known[:1])
+        looks = fingerprint(pixels) if known else ""
+        alike = (
+            one for one in known if one.fingerprint and distance(looks, one.fingerprint) <= ALIKE
+        )
+        return tuple(Parent(asset=one.asset, relation=Relation.COPY) for one in alike)[:1]
 
     def find_made(self, actor: Actor, workspace: Workspace, recipe: Recipe) -> Made | None:
         """Return the kept picture of exactly this Recipe.

@@ -1,7 +1,7 @@
 """A chain of keys of one's own: root, issuing, leaf. The leaf signs pictures.
 
 ES256 throughout (ECDSA on P-256 with SHA-256). The certificates follow the profile of the C2PA
-specification 2.2, section 14.5: the leaf for e-mail protection and digital signatures only.
+specification 2.2: the leaf for e-mail protection and digital signatures only.
 Each level is one file with key and certificate, so that neither is ever without the other.
 """
 

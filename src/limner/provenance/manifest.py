@@ -375,4 +375,4 @@ _PLAIN = {
     "timeStamp.mismatch": "The time stamp does not belong to this signature.",
     "timeStamp.untrusted": "The time stamp is intact, but its issuer is not one you trust.",
 }
-"""Status codes of the specification (section 15.2.1) in plain words."""
+"""Status codes of the C2PA specification in plain words."""

@@ -46,7 +46,7 @@ class Statement:
     """What XMP says: the IPTC AI properties (decision 010) as they stand there, unchecked.
 
     `digital_source_type` is the last part of its URI, such as `trainedAlgorithmicMedia`;
-    `provenance` where a manifest lies (C2PA 2.2, section 11.5).
+    `provenance` where a manifest lies (C2PA, external manifests).
     """
 
     digital_source_type: str | None = None
