@@ -61,3 +61,12 @@ def test_a_file_too_large_is_not_read(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(Path, "read_bytes", refuse)
     with pytest.raises(InvalidImage, match="larger than 100 MB"):
         read_file(large)
+
+
+def test_what_carries_a_label_keeps_it_when_it_is_edited(desk: Desk) -> None:
+    (fox,) = desk.generate("a red fox", seed=1, size="256x256", label="de")
+    assert desk.edit(fox.asset, "a blue fox", seed=1).recipe.label == "de"
+    assert desk.upscale(fox.asset).recipe.label == "de"
+    assert desk.edit(fox.asset, "a fox", seed=1, label="fr").recipe.label == "fr"
+    (plain,) = desk.generate("a red fox", seed=1, size="256x256")
+    assert desk.edit(plain.asset, "a blue fox", seed=1).recipe.label is None

@@ -127,7 +127,7 @@ def test_languages_are_understood_with_their_region() -> None:
 
 @pytest.mark.parametrize("sides", [(1, 1), (95, 95), (2_000, 64), (64, 2_000), (100, 900)])
 def test_where_it_could_not_be_read_there_is_none(sides: tuple[int, int]) -> None:
-    with pytest.raises(InvalidSize, match="192x192 or more, or for no label"):
+    with pytest.raises(InvalidSize, match="192x192 has room for every language"):
         labelled(plain(*sides, 0, 0, 0, 255), "pl")
     with pytest.raises(InvalidSize):
         check_label(Size(width=sides[0], height=sides[1]), "pl")

@@ -126,6 +126,7 @@ class Studio:
             raise InvalidOption(f"The count must be 1 to {MOST_PICTURES:,}, not {count}.")
         card = self.models.choose(draft.model, draft.task)
         sized = self._with_size(workspace, draft, card.capability)
+        draft = self._labelled(workspace, draft)
         company = Companions(self.models, card).of(draft, self._upscaler(draft, card))
         seed = _new_seed(draft.task) if draft.seed is None else draft.seed
         if seed + count - 1 > MAX_SEED:
@@ -314,6 +315,14 @@ class Studio:
             return draft
         shape = self.library.get(workspace, draft.controls[0].asset).size
         return draft.model_copy(update={"size": able.sizes.shaped(shape)})
+
+    def _labelled(self, workspace: Workspace, draft: Draft) -> Draft:
+        """Return a Draft that asks for the label that the picture it starts from carries."""
+        init = next((item for item in draft.inputs if item.role is InputRole.INIT), None)
+        if init is None or draft.label is not None:
+            return draft
+        before = self.library.get(workspace, init.asset).recipe
+        return draft.model_copy(update={"label": before.label if before else None})
 
     def _upscaler(self, draft: Draft, card: ModelCard) -> ModelRef | None:
         refining = draft.task is Task.UPSCALE and card.capability.refines is not None
