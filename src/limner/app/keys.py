@@ -76,7 +76,7 @@ class Keyring:
 
         given = self._given.certificates if self._given else b""
         others = map(read_anchor, self._trusted_files())
-        return b"\n".join([read_anchors(self.folder), given, *others])
+        return b"\n".join(filter(None, [read_anchors(self.folder), given, *others]))
 
     def trust(self, file: Path) -> tuple[Certificate, ...]:
         """Trust pictures signed under the certificates in a file, PEM or DER; return these.
