@@ -7,7 +7,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -18,7 +18,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine
 
 from limner.domain.asset import Asset
-from limner.domain.errors import StorageFailed, StorageFull, StorageReadOnly
+from limner.domain.errors import AssetNotFound, StorageFailed, StorageFull, StorageReadOnly
 from limner.domain.workspace import LOCAL_WORKSPACE
 from limner.store.library import Library
 from limner.store.tables import REVISION, metadata
@@ -277,10 +277,81 @@ def test_a_full_disk(home: Path) -> None:
             assert library.keep(again, file) == again
 
 
+def stuff(home: Path) -> None:
+    """Take all room that is left on the disk."""
+    with (home / "stuffing").open("wb", buffering=0) as file, suppress(OSError):
+        while True:
+            file.write(b"x" * 4_096)
+
+
+def test_a_full_disk_is_no_matter_to_those_who_only_read(home: Path) -> None:
+    home.mkdir()
+    with mounted(home, "-t", "tmpfs", "-o", "size=1m", "tmpfs"):
+        fill(home)
+        asset, file = make_asset(1)
+        stuff(home)
+        with pytest.raises(StorageFull):
+            Library.open(home)
+        with Library.open(home, reading=True) as library, Library.open(home, reading=True):
+            assert len(library.list(LOCAL_WORKSPACE)) == 3
+            assert library.read(LOCAL_WORKSPACE, asset.id) == file
+            assert library.check() == ()
+
+
+def test_a_full_disk_with_a_log_in_it(home: Path) -> None:
+    """Newest rows may be in the log alone, left by a process that died."""
+    home.mkdir()
+    with mounted(home, "-t", "tmpfs", "-o", "size=1m", "tmpfs"):
+        fill(home)
+        log = home / "library.sqlite-wal"
+        newest, file = make_asset(9)
+        with Library.open(home) as writer:
+            writer.keep(newest, file)
+            content = log.read_bytes()
+            database = (home / "library.sqlite").read_bytes()
+        (home / "library.sqlite").write_bytes(database)
+        log.write_bytes(content)
+        stuff(home)
+        with pytest.raises(StorageFull):
+            Library.open(home)
+        with Library.open(home, reading=True) as library:
+            assert library.get(LOCAL_WORKSPACE, newest.id) == newest
+            assert library.check() == ()
+        (home / "stuffing").unlink()
+        with Library.open(home) as library:
+            assert library.get(LOCAL_WORKSPACE, newest.id) == newest
+            assert library.check() == ()
+
+
+def test_old_tables_on_a_full_disk(home: Path) -> None:
+    home.mkdir()
+    with mounted(home, "-t", "tmpfs", "-o", "size=1m", "tmpfs"):
+        with closing(sqlite3.connect(home / "library.sqlite")) as connection:
+            connection.executescript(
+                "CREATE TABLE alembic_version (version_num VARCHAR(32)); "
+                "INSERT INTO alembic_version VALUES ('0000')"
+            )
+        stuff(home)
+        with pytest.raises(StorageFull):
+            Library.open(home, reading=True)
+
+
+def test_reading_where_there_is_nothing(home: Path) -> None:
+    home.mkdir()
+    with read_only(home), Library.open(home, reading=True) as library:
+        assert library.list(LOCAL_WORKSPACE) == ()
+        assert library.check() == ()
+        with pytest.raises(AssetNotFound):
+            library.get(LOCAL_WORKSPACE, "abcdef")
+    assert list(home.iterdir()) == []
+
+
 def test_no_room_for_a_new_library(home: Path) -> None:
     home.mkdir()
     with mounted(home, "-t", "tmpfs", "-o", "size=64k", "tmpfs"):
         with pytest.raises(StorageFull):
             Library.open(home)
+        with Library.open(home, reading=True) as library:
+            assert library.list(LOCAL_WORKSPACE) == ()
         subprocess.run(["mount", "-o", "remount,size=4m", str(home)], check=True)
         fill(home)

@@ -119,7 +119,7 @@ def _library(home: Path) -> Finding:
     try:
         if not (home / "library.sqlite").exists():
             return Finding("library", State.OK, "empty; it is made with the first picture")
-        with Library.open(home) as library:
+        with Library.open(home, reading=True) as library:
             problems = library.check()
     except LimnerError as error:
         return Finding("library", State.FAIL, error.message, "Nothing was changed.")

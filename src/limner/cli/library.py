@@ -68,11 +68,11 @@ class Several(Scripted):
 
 
 @contextmanager
-def _opened(asked: Options) -> Iterator["Library"]:
+def _opened(asked: Options, *, reading: bool = True) -> Iterator["Library"]:
     from limner.app.settings import read_settings
     from limner.store.library import Library
 
-    with Library.open(read_settings(asked.home).home) as library:
+    with Library.open(read_settings(asked.home).home, reading=reading) as library:
         yield library
 
 
@@ -160,7 +160,7 @@ def remove(asked: Several) -> None:
     from limner.domain.workspace import LOCAL_ACTOR, LOCAL_WORKSPACE
 
     output = output_of(asked)
-    with _opened(asked) as library:
+    with _opened(asked, reading=False) as library:
         found = [library.get(LOCAL_WORKSPACE, one).id for one in asked.assets]
         for asset in dict.fromkeys(found):
             remove_asset(library, LOCAL_ACTOR, LOCAL_WORKSPACE, asset)

@@ -35,7 +35,7 @@ def lineage(asked: Traced) -> None:
     from limner.store.library import Library
 
     output = output_of(asked)
-    with Library.open(read_settings(asked.home).home) as library:
+    with Library.open(read_settings(asked.home).home, reading=True) as library:
         found = lineage_of(library, LOCAL_ACTOR, LOCAL_WORKSPACE, id_of(asked.asset))
     if asked.json:
         output.record(

@@ -49,7 +49,7 @@ def verify(asked: Verify) -> None:
     output = output_of(asked)
     settings = read_settings(asked.home)
     status = 0
-    with Library.open(settings.home) as library:
+    with Library.open(settings.home, reading=True) as library:
         verifier = Verifier(library, Keyring(settings))
         for path in asked.files:
             try:

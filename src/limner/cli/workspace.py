@@ -75,7 +75,7 @@ def show(asked: Scripted) -> None:
     from limner.store.library import Library
 
     output = output_of(asked)
-    with Library.open(read_settings(asked.home).home) as library:
+    with Library.open(read_settings(asked.home).home, reading=True) as library:
         policy = read_policy(library, LOCAL_ACTOR, LOCAL_WORKSPACE)
     rules = policy.model_dump(mode="json")
     if asked.json:
@@ -119,7 +119,7 @@ def events(asked: Lines) -> None:
     from limner.store.library import Library
 
     output = output_of(asked)
-    with Library.open(read_settings(asked.home).home) as library:
+    with Library.open(read_settings(asked.home).home, reading=True) as library:
         lines = read_journal(
             library, LOCAL_ACTOR, LOCAL_WORKSPACE, asset=asked.asset, limit=asked.limit
         )

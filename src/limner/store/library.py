@@ -98,11 +98,15 @@ class Library:
         self._writing = for_writing(engine)
 
     @classmethod
-    def open(cls, home: Path) -> Self:
-        """Open the library in this folder, making both if need be."""
+    def open(cls, home: Path, *, reading: bool = False) -> Self:
+        """Open the library in this folder, making both if need be.
+
+        Where `reading` is all that is wanted, it works on a full disk, and in a folder that
+        holds no library and cannot be written, as if one with nothing in it were there.
+        """
         file = home / "library.sqlite"
         blobs = Blobs(home / "blobs")
-        engine = open_database(file)
+        engine = open_database(file, reading=reading)
         try:
             blobs.sweep()
         except StorageFailed:

@@ -10,21 +10,37 @@ from sqlalchemy import Connection, Engine, QueuePool, column, create_engine, eve
 from sqlalchemy import table as light_table
 from sqlalchemy.exc import OperationalError
 
-from limner.domain.errors import StorageFailed, StorageReadOnly
+from limner.domain.errors import StorageFailed, StorageFull, StorageReadOnly
 from limner.store.failures import database_at, files_at, is_locked
 from limner.store.tables import REVISION
 
 BUSY_SECONDS = 10.0
 """How long a write waits for another process before LibraryBusy."""
 
+_AS_IT_LIES = "mode=ro&immutable=1"
+
 _alembic_version = light_table("alembic_version", column("version_num"))
 
 
-def open_database(file: Path) -> Engine:
+def open_database(file: Path, *, reading: bool = False) -> Engine:
     """Return an engine on the database file, with the present tables in it.
 
-    A library that cannot be written is opened for reading. Raises StorageFailed or a kind of it.
+    A library that cannot be written is opened for reading. Where `reading` is all that is wanted,
+    neither a full disk is in the way, nor a folder in which no library can be made: that is as
+    one with nothing in it. Raises StorageFailed or a kind of it.
     """
+    try:
+        return _open(file)
+    except (StorageFull, StorageReadOnly) as failure:
+        if not reading:
+            raise
+        try:
+            return _open_to_read(file)
+        except StorageFailed:
+            raise failure from None
+
+
+def _open(file: Path) -> Engine:
     with files_at(file.parent):
         writable = _is_writable(file)
         if writable:
@@ -36,8 +52,28 @@ def open_database(file: Path) -> Engine:
                 "one. Make it writable for this user, or choose another home folder."
             )
         mode = "mode=rw" if writable else _reading_mode(file)
+    return _opened(_engine(file, mode), file, writable=writable)
+
+
+def _open_to_read(file: Path) -> Engine:
+    """Return an engine that needs no room on the disk, beside the database or anywhere."""
+    log = file.with_name(file.name + "-wal")
+    with files_at(file.parent):
+        begun = file.exists() and file.stat().st_size
+        logged = log.exists() and log.stat().st_size
+    if begun:
+        # A log is read without its index on the disk by one who is alone with the library.
+        engine = _engine_of_one(file, "mode=rw") if logged else _engine(file, _AS_IT_LIES)
+        with database_at(file), engine.connect() as connection:
+            has_tables = bool(_revision(connection, file))
+        if has_tables:
+            return _opened(engine, file, writable=False)
+        engine.dispose()
+    return _opened(_engine_of_one(file, "mode=memory"), file, writable=True)
+
+
+def _opened(engine: Engine, file: Path, *, writable: bool) -> Engine:
     with database_at(file):
-        engine = _engine(file, mode)
         try:
             _bring_up_to_date(engine, file, writable=writable)
         except BaseException:
@@ -71,7 +107,7 @@ def _reading_mode(file: Path) -> str:
     log, index = (file.with_name(file.name + ending) for ending in ("-wal", "-shm"))
     if index.exists() or (log.exists() and log.stat().st_size):
         return "mode=ro"
-    return "mode=ro&immutable=1"
+    return _AS_IT_LIES
 
 
 def _engine(file: Path, mode: str) -> Engine:
@@ -80,7 +116,20 @@ def _engine(file: Path, mode: str) -> Engine:
     return engine
 
 
-def _connect(file: Path, mode: str) -> sqlite3.Connection:
+def _engine_of_one(file: Path, mode: str) -> Engine:
+    """Return an engine with one connection alone, at which threads take turns."""
+    engine = create_engine(
+        "sqlite://",
+        creator=partial(_connect, file, mode, alone=True),
+        poolclass=QueuePool,
+        pool_size=1,
+        max_overflow=0,
+    )
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _connect(file: Path, mode: str, *, alone: bool = False) -> sqlite3.Connection:
     connection = sqlite3.connect(
         f"{file.absolute().as_uri()}?{mode}",
         uri=True,
@@ -88,8 +137,15 @@ def _connect(file: Path, mode: str) -> sqlite3.Connection:
         isolation_level=None,  # transactions begin where we say so
         check_same_thread=False,  # the pool hands a connection to one thread at a time
     )
-    connection.execute("PRAGMA foreign_keys = ON")
-    connection.execute("PRAGMA synchronous = FULL")
+    try:
+        if alone:
+            # Before anything is read: later, SQLite has chosen already how it reads the log.
+            connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("PRAGMA synchronous = FULL")
+    except sqlite3.Error:
+        connection.close()  # the error would keep it, and its locks, for as long as it lives
+        raise
     return connection
 
 
