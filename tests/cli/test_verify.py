@@ -3,6 +3,11 @@
 import shutil
 from pathlib import Path
 
+import pytest
+
+from tests.provenance.containers import with_comment
+from tests.store.test_opening import mounted, read_only, stuff
+
 from .conftest import Limner, assets_in, photo
 
 
@@ -60,3 +65,72 @@ def test_a_drawing_of_ours_is_read_without_being_kept(
     assert ran.status == 0
     assert "not kept" in ran.out + ran.err
     assert assets_in(home) == ()
+
+
+def test_a_home_that_cannot_be_written_is_in_nobodys_way(
+    limner: Limner, folder: Path, home: Path
+) -> None:
+    assert limner("generate", "a fox", "--seed", "1", "--out", "fox.png").status == 0
+    shutil.rmtree(home)
+    home.mkdir()
+    with read_only(home):
+        ran = limner("verify", "fox.png", "--json")
+        assert ran.status in (0, 1), ran.err
+        assert ran.records[0]["manifest"]["state"] == "valid"
+        assert limner("verify", photo(folder / "dog.png")).status == 2
+        assert limner("generate", "a fox").status == 7
+    assert list(home.iterdir()) == []
+
+
+def test_a_full_disk_is_in_nobodys_way(limner: Limner, folder: Path, home: Path) -> None:
+    home.mkdir()
+    with mounted(home, "-t", "tmpfs", "-o", "size=2m", "tmpfs"):
+        assert limner("generate", "a fox", "--seed", "1", "--out", "fox.png").status == 0
+        [asset] = assets_in(home)
+        stuff(home)
+        assert limner("generate", "a dog").status == 7
+        assert limner("verify", "fox.png").status == 0
+        assert limner("lineage", "fox.png").status == 0
+        assert asset.id[:12] in limner("library", "list").out
+        assert limner("library", "show", asset.id).status == 0
+        assert limner("library", "check").status == 0
+        assert limner("library", "export", asset.id, "--out", "copy.png").status == 0
+        assert limner("workspace", "show").status == 0
+        assert limner("workspace", "events").status == 0
+        assert limner("workspace", "set", "--commercial").status == 7
+
+
+HEIC = b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00mif1heic" + b"\x00\x00\x00\x08free"
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        (b"", ("say nothing", "no signed manifest")),
+        (b"\x00\x00\x00\x10jumdc2pa....", ("say nothing", "holds a signed manifest")),
+    ],
+)
+def test_of_a_photograph_as_heic_is_said_what_can_be_read(
+    limner: Limner, folder: Path, more: bytes, told: tuple[str, str]
+) -> None:
+    (folder / "photo.heic").write_bytes(HEIC + more)
+    ran = limner("verify", "photo.heic")
+    assert ran.status == 3
+    assert ran.lines[0] == "photo.heic: unreadable"
+    for words in ("HEIC", "pixels", "JPEG or PNG", *told):
+        assert words in ran.out
+    [record] = limner("verify", "photo.heic", "--json").records
+    assert (record["integrity"], "HEIC" in record["summary"]) == ("unreadable", True)
+    refused = limner("import", "photo.heic")
+    assert refused.status == 2
+    assert "HEIC" in refused.err
+
+
+def test_the_metadata_of_an_heic_picture_are_read(limner: Limner, folder: Path) -> None:
+    boxes = with_comment("AVIF", "a fox\nSteps: 9, Seed: 1, Size: 8x8")
+    (folder / "fox.heic").write_bytes(boxes[:40].replace(b"avif", b"heic") + boxes[40:])
+    ran = limner("verify", "fox.heic")
+    assert ran.status == 3
+    assert "HEIC" in ran.out
+    assert "AUTOMATIC1111" in ran.out
+    assert "HEIC" not in limner("verify", photo(folder / "dog.avif")).out

@@ -11,8 +11,14 @@ from limner.domain.errors import InvalidImage
 from limner.domain.recipe import FileFormat
 from limner.domain.workspace import Actor, Role, Workspace
 from limner.provenance.foreign.reading import read_settings
-from limner.provenance.intake import check_bytes, is_drawing, read_picture
-from limner.provenance.manifest import Failure, Manifest, Standing, read_manifest
+from limner.provenance.intake import (
+    brands_of,
+    check_bytes,
+    is_drawing,
+    is_heic,
+    read_picture,
+)
+from limner.provenance.manifest import Failure, Manifest, Standing, has_manifest, read_manifest
 from limner.provenance.metadata import read_digest, read_recipe
 from limner.provenance.watermark import detect
 from limner.provenance.xmp import Statement, read_statement
@@ -29,9 +35,6 @@ _MAGIC = (
     (4, b"ftypavi", "image/avif"),
 )
 """(offset, bytes, media type) of the formats that can hold a manifest."""
-
-_MOST_BRANDS = 256
-"""Bytes of the brands of a file of boxes (ISO/IEC 14496-12, 4.3) that are looked at."""
 
 _SIGNED = MappingProxyType(
     {
@@ -64,6 +67,8 @@ class Verifier:
         """
         actor.require(workspace, Role.VIEWER)
         check_bytes(file)
+        if is_heic(file):
+            raise InvalidImage(_heic(file))
         media_type = _media_type(file)
         manifest = read_manifest(file, media_type, self._keyring.anchors()) if media_type else None
         if media_type == _SVG and not _END.search(file):
@@ -102,8 +107,24 @@ def _media_type(file: bytes) -> str:
     for offset, magic, media_type in _MAGIC:
         if file[offset : offset + len(magic)] == magic:
             return media_type
-    brands = file[8 : int.from_bytes(file[:4], "big")][:_MOST_BRANDS]
-    return "image/avif" if file[4:8] == b"ftyp" and b"avif" in brands else ""
+    return "image/avif" if b"avif" in brands_of(file) else ""
+
+
+def _heic(file: bytes) -> str:
+    """Return what can be told of an HEIC picture, and what cannot."""
+    declared = _declared(file)
+    says = "Its metadata say nothing of how it was made."
+    if declared is not None and (declared.source_type or declared.system or declared.settings_of):
+        said = (declared.source_type, declared.system, declared.settings_of)
+        says = f"Its metadata say: {', '.join(dict.fromkeys(filter(None, said)))}."
+    holds = "holds a signed manifest, which any reader of C2PA for HEIC shows"
+    if not has_manifest(file):
+        holds = "holds no signed manifest"
+    return (
+        "This is an HEIC picture. Limner cannot read its pixels, so neither a watermark nor a "
+        f"likeness can be looked for. {says} It {holds}. Save it as JPEG or PNG and verify that "
+        "for the watermark; metadata and manifest are mostly lost on the way."
+    )
 
 
 def _agreeing(manifest: Manifest | None, declared: Declared | None) -> Manifest | None:

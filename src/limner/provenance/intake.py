@@ -51,6 +51,14 @@ _LOOKS_LIKE = (
     (b"8bps", "a Photoshop document"),
 )
 
+_HEIC_BRANDS = frozenset(
+    {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"}
+)
+"""Brands of pictures in HEVC and of ones in a codec not said (ISO/IEC 23008-12, annex B)."""
+
+_MOST_BRANDS = 256
+"""Bytes of the brands of a file of boxes (ISO/IEC 14496-12, 4.3) that are looked at."""
+
 _UNREADABLE = (
     ArithmeticError,
     AssertionError,
@@ -146,6 +154,20 @@ def is_drawing(file: bytes) -> bool:
     return begins and opening is not None and opening[1].lower() == b"svg"
 
 
+def brands_of(file: bytes) -> frozenset[bytes]:
+    """Return the brands of a file made of boxes, as AVIF and HEIC are; none of any other."""
+    if file[4:8] != b"ftyp":
+        return frozenset()
+    listed = file[8 : int.from_bytes(file[:4], "big")][:_MOST_BRANDS]
+    return frozenset(listed[at : at + 4] for at in range(0, len(listed), 4))
+
+
+def is_heic(file: bytes) -> bool:
+    """Whether a file is an HEIC picture, whose pixels cannot be read here."""
+    brands = brands_of(file)
+    return b"avif" not in brands and not brands.isdisjoint(_HEIC_BRANDS)
+
+
 def read_picture(file: bytes, limits: Limits = DEFAULT_LIMITS) -> Picture:
     """Read a picture file.
 
@@ -223,6 +245,8 @@ def _too_many_pixels(what: str, limits: Limits) -> str:
 
 
 def _guess(file: bytes) -> str:
+    if is_heic(file):
+        return "This is an HEIC picture, and its pixels cannot be read. Save it as JPEG or PNG."
     start = file[:512].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     for magic, name in _LOOKS_LIKE:
         if start.startswith(magic):
