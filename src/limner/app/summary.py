@@ -95,14 +95,14 @@ def _on_manifest(manifest: Manifest) -> str:
 def _made(manifest: Manifest, with_what: str) -> str:
     """Return how a picture came to be, by the actions in its manifest and those before it."""
     kind = manifest.source_type
-    if kind == MADE_BY_MODEL:
-        return f"It was made with AI{with_what}"
-    if kind != CHANGED_BY_MODEL:
+    if kind not in (MADE_BY_MODEL, CHANGED_BY_MODEL):
         return f"It was signed{with_what}"
     names = {action.name for action in manifest.actions}
     done = "enlarged" if "c2pa.resized" in names else "edited"
     if any(one.by_model for one in manifest.ingredients if one.relationship == "parentOf"):
         return f"It was made with AI, then {done} with AI{with_what}"
+    if kind == MADE_BY_MODEL:
+        return f"It was made with AI{with_what}"
     return f"It is a picture that was there before, {done} with AI{with_what}"
 
 
