@@ -4,14 +4,18 @@ from pathlib import Path
 
 import pytest
 
-from limner.app.bench_models import run_model_bench
+from limner.app.bench_models import run_model_bench, run_stand_in_bench
 from limner.domain.errors import InvalidOption, ModelUnavailable
 from limner.domain.recipe import Size
+from limner.families.diffusion import stand_ins
+from limner.families.diffusion.known.stable_parts import PARTS
 
 pytest.importorskip("diffusers", reason="diffusers comes with the extra [torch]")
 pytestmark = pytest.mark.filterwarnings("ignore")
 
-from tests.families.diffusion import tiny  # noqa: E402 - it needs what the line above asks for
+import torch  # noqa: E402 - it needs what the line above asks for
+
+from tests.families.diffusion import tiny  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -50,3 +54,23 @@ def test_a_side_that_fails_says_why(folder: Path) -> None:
     measures = run_model_bench(folder, Size(width=63, height=64), 2, told.append)
     with pytest.raises(ModelUnavailable, match=r"could not be drawn with by diffusers: .+63"):
         list(measures)
+
+
+def test_a_stand_in_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    family, variant, _ = stand_ins._MAKERS["sd1"]
+    small = {"sd1": (family, variant, lambda _: tiny.sd1())}
+    monkeypatch.setattr(stand_ins, "_MAKERS", small)
+    found = list(run_stand_in_bench("sd1", Size(width=64, height=64), 2, lambda _: None))
+    measures = {one.name: one for one in found}
+    assert measures["a picture, ratio"].note == "the same pixels"
+    assert all(one.value > 0 for one in found)
+    for name, profile, message in (("flux9", "exact", "no stand-in"), ("sd1", "faster", "or fast")):
+        with pytest.raises(InvalidOption, match=message):
+            next(run_stand_in_bench(name, Size(width=64, height=64), 2, lambda _: None, profile))
+
+
+def test_a_stand_in_has_the_published_shape() -> None:
+    with torch.device("meta"):
+        unet = tiny.diffusers.UNet2DConditionModel(**stand_ins._named(PARTS["sd1"]["unet"]))
+    assert sum(one.numel() for one in unet.parameters()) == 859_520_964
+    assert stand_ins.names() == ("sd1", "sdxl", "flux1-dev")

@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from statistics import median
@@ -20,6 +20,47 @@ if TYPE_CHECKING:
 _ROUNDS = 3
 
 
+def run_stand_in_bench(
+    name: str, size: Size, steps: int, tell: Callable[[str], None], profile: str = "exact"
+) -> Iterator[Measure]:
+    """Yield figures of a model's shape with random weights: what drawing with it costs here.
+
+    Raises InvalidOption for a name or profile there is none of.
+    """
+    from limner.families.diffusion.compare import Asked, shaped
+    from limner.families.diffusion.profiles import profiles_of
+    from limner.families.diffusion.stand_ins import facts_like, names
+
+    if name not in names():
+        raise InvalidOption(f"There is no stand-in “{name}”. Choose from: {', '.join(names())}.")
+    _require_profile(profile, profiles_of(facts_like(name).family))
+    threads = machine.free_cores()
+    asked = Asked("", size.width, size.height, steps, threads, profile=profile)
+    yield Measure("free cores", threads, "cores", machine.processor())
+    tell(f"random weights in the shape of {facts_like(name).title}")
+    found = shaped(name, asked, _ROUNDS)
+    both = {"diffusers": median(found.diffusers), "Limner": median(found.limner)}
+    for side, seconds in both.items():
+        note = f"median of {_ROUNDS}, {steps} steps at {size}"
+        how = f", {profile}" if side == "Limner" else ""
+        yield Measure(f"a picture, {side}{how}", seconds, "s", note)
+    ratio = both["Limner"] / both["diffusers"]
+    yield Measure("a picture, ratio", ratio, "×", _strayed(found.difference))
+    yield Measure("peak memory", found.peak / 1e9, "GB")
+
+
+def _require_profile(profile: str, known: Sequence[str]) -> None:
+    if profile not in known:
+        raise InvalidOption(f"This model is drawn with by {' or '.join(known)}, not {profile}.")
+
+
+def _strayed(difference: float) -> str:
+    """Return how far pixels differ from plain diffusers, in words."""
+    if difference == 0:
+        return "the same pixels"
+    return f"pixels differ by {difference:.2f} of 255 on average"
+
+
 def run_model_bench(
     folder: Path, size: Size, steps: int, tell: Callable[[str], None], profile: str = "exact"
 ) -> Iterator[Measure]:
@@ -33,9 +74,7 @@ def run_model_bench(
 
     if not (folder / "model_index.json").is_file():
         raise InvalidOption(f"{folder} is no diffusers folder. Name one with --model FOLDER.")
-    known = profiles_for(folder)
-    if profile not in known:
-        raise InvalidOption(f"This model is drawn with by {' or '.join(known)}, not {profile}.")
+    _require_profile(profile, profiles_for(folder))
     threads = machine.free_cores()
     asked = Asked(str(folder), size.width, size.height, steps, threads, profile=profile)
     yield Measure("free cores", threads, "cores", machine.processor())
@@ -58,9 +97,7 @@ def run_model_bench(
         "a step, ratio",
         per_step["Limner"] / per_step["diffusers"],
         "×",
-        "the same pixels"
-        if turns.difference == 0
-        else f"pixels differ by {turns.difference:.2f} of 255 on average",
+        _strayed(turns.difference),
     )
 
 

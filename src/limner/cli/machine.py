@@ -109,6 +109,13 @@ class Bench(Scripted):
         Path | None,
         typer.Option(metavar="DIR", help="The diffusers folder to compare with plain diffusers."),
     ] = None
+    like: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Instead of a model: random weights in the shape of sd1, sdxl or flux1-dev.",
+        ),
+    ] = None
     size: Annotated[str, typer.Option(metavar="WxH", help="What the model draws in the bench.")] = (
         "512x512"
     )
@@ -159,12 +166,16 @@ def _measures(asked: Bench, tell: Callable[[str], None]) -> Iterator[Iterator["M
     if asked.pictures is not None:
         raise InvalidOption("--pictures goes with `limner bench watermark` only.")
     if asked.subject is Subject.MODEL:
-        from limner.app.bench_models import run_model_bench
+        from limner.app.bench_models import run_model_bench, run_stand_in_bench
         from limner.domain.recipe import Size
 
-        if asked.model is None:
-            raise InvalidOption("Name the folder of the model, with --model DIR.")
-        yield run_model_bench(asked.model, Size.parse(asked.size), asked.steps, tell, asked.profile)
+        drawn = (Size.parse(asked.size), asked.steps, tell, asked.profile)
+        if asked.like is not None:
+            yield run_stand_in_bench(asked.like, *drawn)
+        elif asked.model is not None:
+            yield run_model_bench(asked.model, *drawn)
+        else:
+            raise InvalidOption("Name the folder of the model, with --model DIR, or --like NAME.")
         return
     if asked.model is not None:
         raise InvalidOption("--model goes with `limner bench model` only.")

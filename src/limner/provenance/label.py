@@ -91,8 +91,8 @@ def _planned(size: Size, language: str) -> _Badge:
     margin = max(3, round(0.018 * shorter))
     if width + 2 * margin > size.width or shorter < SMALLEST:
         raise InvalidSize(
-            f"A picture of {size} pixels is too small for a label that can be read. {ROOMY}x{ROOMY} "
-            "has room for every language; ask for a larger one, or for no label."
+            f"A picture of {size} pixels is too small for a label that can be read. "
+            f"{ROOMY}x{ROOMY} has room for every language; ask for a larger one, or for no label."
         )
     place = size.width - margin - width, size.height - margin - height
     return _Badge(text, font, *place, width, height, padding)

@@ -457,3 +457,19 @@ def test_where_nothing_helps_the_process_lives_on(model: DiffusionModel, monkeyp
         model.perform([order_of(Task.TEXT_TO_IMAGE)], Witness().watch)
     assert len(asked) == 2
     assert model.perform([order_of(Task.TEXT_TO_IMAGE)], Witness().watch)[0].std() > 0
+
+
+def test_what_a_pipeline_knows_better_than_its_scheduler_counts(tmp_path: Path) -> None:
+    """Stable Diffusion corrects an old scheduler's settings when it is put together."""
+    torch.manual_seed(0)
+    folder = tiny.save(tiny.sd1(), tmp_path / "sd1")
+    settings = folder / "scheduler" / "scheduler_config.json"
+    settings.write_text('{"_class_name": "DDIMScheduler", "_diffusers_version": "0.6.0"}')
+    one = Model(facts_of("sd1", "base"), folder)
+    pipeline = one.made("StableDiffusionPipeline")
+    assert pipeline.scheduler.config.steps_offset == 1
+    asked = asked_of(Task.TEXT_TO_IMAGE, one.facts, pipeline)
+    generator = torch.Generator("cpu").manual_seed(SEED)
+    expected = np.asarray(pipeline(**asked, generator=generator).images[0].convert("RGBA"))
+    (drawn,) = one.load().perform([order_of(Task.TEXT_TO_IMAGE)], Witness().watch)
+    assert np.array_equal(drawn, expected)

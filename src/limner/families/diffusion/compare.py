@@ -18,7 +18,6 @@ import numpy as np
 from limner.domain.errors import ModelNotFound
 from limner.domain.event import CancelToken
 from limner.domain.recipe import ModelRef, Recipe, Size, Task
-from limner.families.checkpoint import sha256_of
 from limner.families.diffusion.calls import (
     Manner,
     arguments_of,
@@ -37,6 +36,7 @@ from limner.families.diffusion.loading import (
 )
 from limner.families.diffusion.model import DiffusionModel
 from limner.families.diffusion.profiles import profiles_of
+from limner.families.diffusion.stand_ins import facts_like, stand_in
 from limner.families.family import Order, Pixels, Watch
 
 Side = Literal["diffusers", "limner"]
@@ -99,6 +99,41 @@ def alternate(asked: Asked, rounds: int) -> Turns:
     return Turns(tuple(seconds["diffusers"]), tuple(seconds["limner"]), difference)
 
 
+@dataclass(frozen=True)
+class Shaped:
+    """A stand-in measured: seconds of each picture of both sides, and how far they differ.
+
+    `peak` is the most bytes held, on the device where there is one.
+    """
+
+    diffusers: tuple[float, ...]
+    limner: tuple[float, ...]
+    difference: float
+    peak: int
+
+
+def shaped(name: str, asked: Asked, rounds: int) -> Shaped:
+    """Draw with a stand-in, plainly and by the profile asked for; both share its weights."""
+    device = choose_device()
+    facts = facts_like(name)
+    pipeline = stand_in(name, device)
+    manner = manner_of(facts, "")
+    order = _order_of(facts, asked)
+    plain = _Plain(asked, pipeline, manner, order)
+    first = plain.draw()
+    before = tuple(_timed(plain.draw) for _ in range(rounds))
+    model = DiffusionModel(pipeline, manner, device, asked.threads)
+    watch = Watch(lambda _: None, CancelToken())
+
+    def draw() -> Pixels:
+        return model.perform([order], watch)[0]
+
+    second = draw()
+    after = tuple(_timed(draw) for _ in range(rounds))
+    difference = float(np.abs(first[..., :3].astype(int) - second[..., :3]).mean())
+    return Shaped(before, after, difference, _peak())
+
+
 def alone(side: Side, asked: Asked) -> Alone:
     """Load and draw on one side; the process should have done nothing before."""
     began = time.perf_counter()
@@ -125,11 +160,14 @@ class _Ours:
 class _Plain:
     """A pipeline of diffusers as its documentation calls it."""
 
-    def __init__(self, asked: Asked, shared: Any) -> None:
+    def __init__(
+        self, asked: Asked, shared: Any, manner: Manner | None = None, order: Order | None = None
+    ) -> None:
         used = libraries()
         used.torch.set_num_threads(asked.threads)
         folder, device = Path(asked.folder), choose_device()
-        name = _manner(folder).pipelines[Task.TEXT_TO_IMAGE]
+        manner = manner or _manner(folder)
+        name = manner.pipelines[Task.TEXT_TO_IMAGE]
         with quiet():
             wanted = getattr(used.diffusers, name)
             if shared is None:
@@ -139,10 +177,10 @@ class _Plain:
                 scheduler = type(shared.scheduler).from_config(shared.scheduler.config)
                 self._pipeline = wanted(**{**shared.components, "scheduler": scheduler})
         self._pipeline.set_progress_bar_config(disable=True)
-        order, guidance = _order(asked), _manner(folder).guidance
+        order, guidance = order or _order(asked), manner.guidance
         self._arguments = arguments_of(order, self._pipeline, guidance)
         self._arguments["prompt"] = asked.prompt
-        limit = _manner(folder).limit
+        limit = manner.limit
         if "max_sequence_length" in takes(self._pipeline):
             self._arguments["max_sequence_length"] = limit
         against = negative_of(order.recipe, self._pipeline, guidance)
@@ -169,12 +207,15 @@ def _facts(folder: Path) -> Facts:
 
 
 def _order(asked: Asked) -> Order:
+    return _order_of(_facts(Path(asked.folder)), asked)
+
+
+def _order_of(facts: Facts, asked: Asked) -> Order:
     size = Size(width=asked.width, height=asked.height)
-    found = recognise_folder(Path(asked.folder))
-    guidance = facts_of(found.family, found.variant).guidance
+    guidance = facts.guidance
     recipe = Recipe(
         task=Task.TEXT_TO_IMAGE,
-        model=ModelRef(name="bench", sha256=sha256_of(Path(asked.folder) / "model_index.json")),
+        model=ModelRef(name="bench", sha256="0" * 64),
         prompt=asked.prompt,
         seed=asked.seed,
         size=size,

@@ -62,6 +62,8 @@ class DiffusionModel:
         self._first = self._keep(pipeline)
         own = pipeline.scheduler
         self._noise = {**own.config, "_class_name": type(own).__name__}
+        # What stands there would be set back to defaults, also where the pipeline knew better.
+        self._noise.pop("_use_default_values", None)
         self._map: LatentMap | None = None
         self._nets = Nets(device)
         self._tuning = Tuning(pipeline, device.name)
