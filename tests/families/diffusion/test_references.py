@@ -30,6 +30,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 import safetensors.torch  # noqa: E402 - it needs what the line above asks for
 import torch  # noqa: E402
 import transformers  # noqa: E402
+from diffusers.pipelines.flux.modeling_flux import ReduxImageEncoder  # noqa: E402
 
 from limner.domain.card import Installed  # noqa: E402
 from limner.families.diffusion.model import DiffusionModel  # noqa: E402
@@ -258,3 +259,67 @@ def test_a_set_is_held_together_by_its_first_picture(tmp_path: Path) -> None:
             assert one.recipe.seed == first.recipe.seed
         (plain,) = desk.generate(prompts[1], **asked)
         assert plain.asset.pixel_digest != second.asset.pixel_digest
+
+
+def redux(folder: Path) -> Path:
+    """FLUX.1 Redux for the tiny FLUX.1."""
+    torch.manual_seed(5)
+    config = transformers.SiglipVisionConfig(
+        hidden_size=SEEN,
+        intermediate_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        image_size=32,
+        patch_size=8,
+    )
+    embedder: Any = ReduxImageEncoder(redux_dim=SEEN, txt_in_features=16)
+    prior = tiny.diffusers.FluxPriorReduxPipeline(
+        image_encoder=transformers.SiglipVisionModel(config).eval(),
+        feature_extractor=transformers.SiglipImageProcessor(size={"height": 32, "width": 32}),
+        image_embedder=embedder.eval(),
+    )
+    return tiny.save(prior, folder)
+
+
+def test_redux_tells_pictures_as_diffusers_does(tmp_path: Path) -> None:
+    folder = redux(tmp_path / "redux")
+    card = FAMILY.recognise(folder, sha256_of)
+    assert card is not None
+    assert card.capability.refers == "flux1"
+    torch.manual_seed(0)
+    one = Model(facts_of("flux1", "dev"), tiny.save(tiny.flux(), tmp_path / "flux"))
+    model, pipeline = one.load(), one.made("FluxPipeline")
+    prior = tiny.diffusers.FluxPriorReduxPipeline.from_pretrained(
+        folder,
+        text_encoder=pipeline.text_encoder,
+        tokenizer=pipeline.tokenizer,
+        text_encoder_2=pipeline.text_encoder_2,
+        tokenizer_2=pipeline.tokenizer_2,
+    )
+    told = prior(image(shoe(0)), prompt=PROMPT)
+    expected = np.asarray(
+        pipeline(
+            prompt_embeds=told.prompt_embeds,
+            pooled_prompt_embeds=told.pooled_prompt_embeds,
+            num_inference_steps=4,
+            height=SIDE,
+            width=SIDE,
+            guidance_scale=3.0,
+            generator=torch.Generator("cpu").manual_seed(SEED),
+        )
+        .images[0]
+        .convert("RGBA")
+    )
+    digest = "f" * 64
+    seen = Reference(asset="a" * 64, model=ModelRef(name="redux", sha256=digest))
+    task = order_of(Task.TEXT_TO_IMAGE)
+    recipe = task.recipe.model_copy(update={"references": (seen,)})
+    parts = {digest: {file.name: folder / file.name for file in card.files}}
+    order = replace(task, recipe=recipe, references=(shoe(0),), parts=parts)
+    assert np.array_equal(draw(model, order), expected)
+    assert not np.array_equal(expected, draw(model, task))
+    quiet = recipe.model_copy(update={"references": (seen.model_copy(update={"weight": 0.2}),)})
+    assert not np.array_equal(draw(model, replace(order, recipe=quiet)), expected)
+    (folder / "image_embedder" / "config.json").unlink()
+    with pytest.raises(WeightsRejected, match="has no image_embedder"):
+        FAMILY.recognise(folder, sha256_of)

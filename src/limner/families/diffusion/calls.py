@@ -28,7 +28,8 @@ class Manner:
     `pipelines` names the class of diffusers that does each task, `controls` the one that does it
     with ControlNets. `guidance` is the argument that holds it (empty where there is none),
     `prediction` what the denoiser predicts, `limit` how many tokens of a prompt are read by an
-    encoder other than CLIP (None: as the pipeline has it).
+    encoder other than CLIP (None: as the pipeline has it), `references` how pictures are told:
+    as words or, if empty, as the pipeline does it.
     """
 
     pipelines: Mapping[Task, str]
@@ -36,6 +37,7 @@ class Manner:
     prediction: Prediction
     limit: int | None = None
     controls: Mapping[Task, str] = field(default_factory=dict)
+    references: str = ""
 
 
 def manner_of(facts: Facts, prediction: Prediction) -> Manner:
@@ -46,7 +48,16 @@ def manner_of(facts: Facts, prediction: Prediction) -> Manner:
         prediction or facts.prediction,
         facts.prompt_tokens,
         facts.controls if facts.pipelines else {},
+        "words" if reads_pictures(facts) else "",
     )
+
+
+def reads_pictures(facts: Facts) -> bool:
+    """Whether references are told to a variant as words are: to FLUX.1, by Redux.
+
+    Not to its variants that see by themselves, fill holes or follow controls.
+    """
+    return facts.family == "flux1" and facts.pipelines.get(Task.TEXT_TO_IMAGE) == "FluxPipeline"
 
 
 _NEVER: Mapping[str, object] = {"use_resolution_binning": False, "clean_caption": False}

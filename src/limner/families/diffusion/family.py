@@ -15,7 +15,7 @@ from limner.domain.recipe import InputRole, Size, Task
 from limner.families.checkpoint import own_name
 from limner.families.diffusion.activations import Work
 from limner.families.diffusion.adapting import METHODS
-from limner.families.diffusion.calls import OWN, manner_of
+from limner.families.diffusion.calls import OWN, manner_of, reads_pictures
 from limner.families.diffusion.control_family import STEERED
 from limner.families.diffusion.extras import extras_of
 from limner.families.diffusion.facts import Facts, facts_of
@@ -161,6 +161,8 @@ def _references(facts: Facts) -> dict[str, Any]:
     if facts.family in SEEN_BY_ADAPTERS:
         purposes = every if facts.family == "sdxl" else (Purpose.SUBJECT,)
         return {"references": purposes, "referred": _tasks(facts)}
+    if reads_pictures(facts):
+        return {"references": (Purpose.SUBJECT,), "referred": _tasks(facts)}
     pictures = _SEEN.get((facts.family, facts.variant)) or _SEEN.get((facts.family, ""))
     if pictures is None:
         return {}

@@ -25,7 +25,7 @@ from limner.families.diffusion.loading import (
 from limner.families.diffusion.memo import Memo
 from limner.families.diffusion.previews import LatentMap, fit_map, spread
 from limner.families.diffusion.profiles import Tuning
-from limner.families.diffusion.references import Spectacles, shown
+from limner.families.diffusion.references import Redux, Spectacles, shown
 from limner.families.diffusion.regions import Told, laid_out, told
 from limner.families.diffusion.samplers import build, give_noise
 from limner.families.diffusion.seeing import Eyes
@@ -66,6 +66,8 @@ class DiffusionModel:
         self._noise.pop("_use_default_values", None)
         self._map: LatentMap | None = None
         self._nets = Nets(device)
+        told = manner.references == "words"
+        self._redux = Redux(pipeline, device) if told else None
         self._tuning = Tuning(pipeline, device.name)
         through = hasattr(pipeline, "unet") and hasattr(pipeline, "load_ip_adapter")
         self._spectacles = Spectacles(pipeline, device) if through else None
@@ -152,9 +154,12 @@ class DiffusionModel:
         regions = self._regions(order, pipeline, asked, watch)
         generator = self._generator(recipe)
         give_noise(pipeline.scheduler, generator)
+        words = self._words(recipe, pipeline, watch)
+        if "prompt_embeds" in asked:
+            words.pop("prompt", None)
         arguments = {
+            **words,
             **asked,
-            **self._words(recipe, pipeline, watch),
             **self._following(pipeline, recipe, watch),
             "generator": generator,
         }
@@ -169,6 +174,8 @@ class DiffusionModel:
 
     def _seen(self, order: Order, pipeline: Any) -> dict[str, Any]:
         """Return the arguments by which a pipeline sees the references of an order."""
+        if self._redux is not None:
+            return self._redux.look(order, self._manner.limit)
         if self._spectacles is None:
             return shown(order)
         guided = self._manner.guidance == "guidance_scale" and (order.recipe.guidance or 0) > 1

@@ -6,8 +6,10 @@ from pathlib import Path
 from limner.domain.capability import Capability
 from limner.domain.card import Installed, Licence, ModelCard, WeightFile
 from limner.domain.errors import InvalidRequest, WeightsRejected
-from limner.families.checkpoint import own_name
+from limner.families.checkpoint import local_file, own_name
+from limner.families.diffusion.facts import facts_of
 from limner.families.diffusion.finding import Kind
+from limner.families.diffusion.folders import INDEX
 from limner.families.diffusion.headers import read_header
 from limner.families.diffusion.layouts import recognise_file
 from limner.families.diffusion.parts import title_of
@@ -19,6 +21,15 @@ ENCODER_CONFIG, ENCODER_WEIGHTS = f"{ENCODER}/config.json", f"{ENCODER}/model.sa
 
 SEEN_BY_ADAPTERS = frozenset({"sd1", "sdxl"})
 """Families that see references through IP-Adapters here."""
+
+REDUX = (
+    "image_embedder/config.json",
+    "image_embedder/diffusion_pytorch_model.safetensors",
+    ENCODER_CONFIG,
+    ENCODER_WEIGHTS,
+    "feature_extractor/preprocessor_config.json",
+)
+"""The files of FLUX.1 Redux that see, in its diffusers folder."""
 
 _WIDTHS = (
     ("image_proj.proj.weight", "projection_dim"),
@@ -39,11 +50,13 @@ class ReferenceFamily:
         return ()
 
     def recognise(self, path: Path, sha256_of: Hash, /) -> ModelCard | None:
-        """Return the card of a safetensors file that sees references, or None.
+        """Return the card of an IP-Adapter's file or of the folder of FLUX.1 Redux, or None.
 
         Raises WeightsRejected where the folder `image_encoder` beside it is missing or belongs to
         another adapter.
         """
+        if path.is_dir():
+            return _redux(path, sha256_of)
         if path.suffix.lower() != ".safetensors" or not path.is_file():
             return None
         found = recognise_file(path)
@@ -76,6 +89,28 @@ class ReferenceFamily:
             f"{installed.card.name} sees references for a model of {family}. Give both: "
             "--model MODEL --reference FILE."
         )
+
+
+def _redux(path: Path, sha256_of: Hash) -> ModelCard | None:
+    if _config(path / INDEX).get("_class_name") != "FluxPriorReduxPipeline":
+        return None
+    absent = [name for name in REDUX if not (path / name).is_file()]
+    if absent:
+        raise WeightsRejected(f"{path.name} has no {absent[0]}. Get FLUX.1 Redux again.")
+    name, facts = own_name(path), facts_of("flux1", "dev")
+    return ModelCard(
+        name=name,
+        title="FLUX.1 Redux [dev]",
+        summary="Turns pictures into words for FLUX.1.",
+        family=FAMILY.name,
+        variant="flux1",
+        files=tuple(
+            local_file(path / one, sha256_of).model_copy(update={"name": one}) for one in REDUX
+        ),
+        licence=facts.licence,
+        homepage=facts.homepage,
+        capability=Capability(tasks=(), refers="flux1"),
+    )
 
 
 def _check_encoder(path: Path, header: Header) -> None:

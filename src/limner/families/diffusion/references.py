@@ -5,15 +5,17 @@ InstantStyle, arXiv 2404.02733.
 """
 
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from limner.domain.composition import Purpose, Reference
 from limner.domain.errors import WeightsRejected
+from limner.domain.prompting import plain
 from limner.domain.recipe import InputRole
 from limner.families.diffusion.calls import to_image
 from limner.families.diffusion.loading import Device, libraries, memory_told, quiet
-from limner.families.diffusion.reference_family import ENCODER, ENCODER_CONFIG
+from limner.families.diffusion.reference_family import ENCODER, ENCODER_CONFIG, REDUX
 from limner.families.family import Order
 
 _STYLE_BLOCK, _STYLE_LAYER = 0, 1
@@ -100,6 +102,65 @@ class Spectacles:
             raise WeightsRejected(
                 f"{files[0].name} with its {ENCODER} could not be put on: {said}"
             ) from error
+
+
+class Redux:
+    """FLUX.1 Redux beside a pipeline of FLUX.1: pictures are told to it as words are."""
+
+    def __init__(self, pipeline: Any, device: Device) -> None:
+        self._pipeline = pipeline
+        self._device = device
+        self._held: tuple[str, Any, Any, Any] | None = None
+
+    def look(self, order: Order, limit: int | None) -> dict[str, Any]:
+        """Return the words of an order followed by what its references tell, as embeddings.
+
+        Their weights say how loud each is. Raises WeightsRejected for parts that do not fit.
+        """
+        references = [one for one in order.recipe.references if one.model is not None]
+        if not references or references[0].model is None:
+            return {}
+        digest = references[0].model.sha256
+        if self._held is None or self._held[0] != digest:
+            self._held = (digest, *self._loaded(order.parts[digest]))
+        _, extractor, eyes, embedder = self._held
+        torch = libraries().torch
+        with memory_told(), quiet(), torch.no_grad():
+            options = {} if limit is None else {"max_sequence_length": limit}
+            words, pooled, _ = self._pipeline.encode_prompt(
+                prompt=plain(order.recipe.prompt), prompt_2=None, **options
+            )
+            told = [words]
+            for one, picture in zip(references, order.references, strict=True):
+                shown = extractor.preprocess(images=[to_image(picture)], return_tensors="pt")
+                seen = eyes(shown["pixel_values"].to(eyes.device, eyes.dtype)).last_hidden_state
+                told.append(embedder(seen).image_embeds.to(words.device) * one.weight)
+            return {
+                "prompt_embeds": torch.cat(told, dim=1),
+                "pooled_prompt_embeds": pooled.clone(),
+            }
+
+    def _loaded(self, files: Mapping[str, Path]) -> tuple[Any, Any, Any]:
+        folder = files[REDUX[0]].parent.parent
+        used, dtype = libraries(), self._device.torch_dtype
+        options = {"local_files_only": True, "use_safetensors": True}
+        modeling: Any = import_module("diffusers.pipelines.flux.modeling_flux")
+        try:
+            with quiet():
+                extractor = used.transformers.SiglipImageProcessor.from_pretrained(
+                    folder / "feature_extractor", local_files_only=True
+                )
+                eyes = used.transformers.SiglipVisionModel.from_pretrained(
+                    folder / ENCODER, dtype=dtype, **options
+                )
+                embedder = modeling.ReduxImageEncoder.from_pretrained(
+                    folder / "image_embedder", torch_dtype=dtype, **options
+                )
+        except (OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
+            said = str(error).strip().split("\n")[0][:200]
+            raise WeightsRejected(f"{folder.name} could not be loaded: {said}") from error
+        place = self._device.name
+        return extractor, eyes.to(place).eval(), embedder.to(place).eval()
 
 
 def _scale(reference: Reference, unet: Any) -> Any:
