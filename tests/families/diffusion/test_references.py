@@ -273,8 +273,9 @@ def redux(folder: Path) -> Path:
         patch_size=8,
     )
     embedder: Any = ReduxImageEncoder(redux_dim=SEEN, txt_in_features=16)
+    eyes: Any = transformers.SiglipVisionModel(config)
     prior = tiny.diffusers.FluxPriorReduxPipeline(
-        image_encoder=transformers.SiglipVisionModel(config).eval(),
+        image_encoder=eyes.eval(),
         feature_extractor=transformers.SiglipImageProcessor(size={"height": 32, "width": 32}),
         image_embedder=embedder.eval(),
     )
