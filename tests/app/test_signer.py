@@ -1,5 +1,6 @@
 """A signer of one's own: its pictures are trusted where they are made, and its faults are told."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -59,3 +60,14 @@ def test_what_a_key_service_raises_is_told(away: LocalSigner) -> None:
 
     with pytest.raises(SigningFailed, match="no route to the module"):
         CallbackSigner(broken, away.certificates).sign(b"content")
+
+
+def test_half_made_keys_are_swept_whenever_keys_are_read(settings: Settings) -> None:
+    keyring = Keyring(settings)
+    keyring.signer(lambda _: None)
+    left = settings.home / ".keys.0123456789ab"
+    left.mkdir()
+    (left / "root.pem").write_text("half a key")
+    os.utime(left, (1, 1))
+    Keyring(settings).signer(lambda _: None)
+    assert not left.exists()

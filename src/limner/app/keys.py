@@ -144,8 +144,9 @@ class Keyring:
         return tuple(replace(_described(one), level=level) for level, one in levels)
 
     def _local(self, tell: Callable[[Happening], None]) -> Signer:
-        from limner.provenance.keys import make_keys, read_signer
+        from limner.provenance.keys import make_keys, read_signer, sweep
 
+        sweep(self.folder)
         passphrase = self._settings.key_passphrase
         found = read_signer(self.folder, passphrase)
         if found is None:

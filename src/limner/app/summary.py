@@ -96,6 +96,8 @@ def _made(manifest: Manifest, with_what: str) -> str:
     """Return how a picture came to be, by the actions in its manifest and those before it."""
     kind = manifest.source_type
     if kind not in (MADE_BY_MODEL, CHANGED_BY_MODEL):
+        if any(one.by_model for one in manifest.ingredients):
+            return f"It was made with AI, in whole or in part, and then worked on{with_what}"
         return f"It was signed{with_what}"
     names = {action.name for action in manifest.actions}
     done = "enlarged" if "c2pa.resized" in names else "edited"

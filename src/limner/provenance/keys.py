@@ -72,7 +72,7 @@ def make_keys(folder: Path, owner: str, passphrase: str | None = None) -> None:
     fresh = folder.with_name(f".{folder.name}.{secrets.token_hex(6)}")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        _sweep(folder)
+        sweep(folder)
         fresh.mkdir(mode=0o700)
         try:
             root = _issue(_ROOT, f"{owner} root", owner, None)
@@ -95,7 +95,7 @@ def make_keys(folder: Path, owner: str, passphrase: str | None = None) -> None:
         raise storage_failure(error, folder, "name another folder with --home") from error
 
 
-def _sweep(folder: Path) -> None:
+def sweep(folder: Path) -> None:
     """Take away keys that a process left half made; one that makes some now is younger."""
     for left in folder.parent.glob(f".{folder.name}.*"):
         with suppress(OSError):
