@@ -360,7 +360,7 @@ class Capability(Frozen):
     def _check_words(self, draft: Draft) -> None:
         check_words("prompt", draft.prompt)
         check_words("negative prompt", draft.negative_prompt)
-        if draft.task.takes_words and not draft.prompt.strip():
+        if draft.task.takes_words and not draft.prompt.strip() and not draft.layout:
             raise InvalidPrompt("The prompt is empty. Say what to draw, for example “a red fox”.")
         refining = draft.task is Task.UPSCALE and self.refines is not None
         if draft.prompt.strip() and not (draft.task.takes_words or refining):

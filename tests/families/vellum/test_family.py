@@ -42,6 +42,7 @@ def test_its_card_says_what_it_is(card: ModelCard) -> None:
         Task.TEXT_TO_IMAGE,
         Task.IMAGE_TO_IMAGE,
         Task.INPAINT,
+        Task.OUTPAINT,
     ]
     assert can.alpha
     assert can.negative_prompt

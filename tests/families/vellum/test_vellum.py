@@ -1,12 +1,15 @@
 """Vellum with the weights that ship: what it promises, whatever it has learned."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from limner.domain.card import Installed, ModelCard
+from limner.domain.composition import Box, Region
 from limner.domain.errors import Cancelled
 from limner.domain.event import Notice, Preview, Step
 from limner.domain.recipe import Draft, InputRole, RecipeInput, Size, Task
@@ -77,6 +80,7 @@ def mixed(orders: Orders) -> Iterator[Order]:
     yield orders.words("🦊", 4, guidance=7.5, extras=(("style", orders.card_style(-1)),))
     yield orders.words("x" * 3_000, 2**53 - 1)
     yield orders.words("лиса", 6, guidance=1.0)
+    yield orders.words("a cat and two dogs", 7)
 
 
 def test_a_seed_is_a_picture_whatever_the_batch(model: LoadedModel, orders: Orders) -> None:
@@ -183,6 +187,81 @@ def test_a_stop_before_the_start_draws_nothing(model: LoadedModel, orders: Order
     with pytest.raises(Cancelled):
         draw(model, orders.words(), witness=witness)
     assert not any(isinstance(event, Step) for event in witness.told)
+
+
+def test_things_of_a_scene_are_drawn_as_they_are_alone(model: LoadedModel, orders: Orders) -> None:
+    size = Size(width=2 * orders.side, height=2 * orders.side)
+    alone, scene = draw(model, orders.words("a star", 3), orders.words("two stars", 3, size=size))
+    assert scene.shape == (256, 256, 4)
+    rows, columns = np.nonzero(scene[..., 3] > 128)
+    assert columns.max() - columns.min() > 1.5 * (rows.max() - rows.min())
+    colour = alone[alone[..., 3] > 250][:, :3].mean(0)
+    assert np.abs(scene[scene[..., 3] > 250][:, :3].mean(0) - colour).max() < 12
+
+
+def test_many_scenes_are_drawn_as_each_alone(model: LoadedModel, orders: Orders) -> None:
+    words = "a cat, a dog, a fox, a bear, a lion, a tiger, a pig, a cow and a frog"
+    asked = [orders.words(words, seed) for seed in (1, 2, 3)]
+    witness = Witness()
+    together = draw(model, *asked, witness=witness)
+    assert np.array_equal(together[2], draw(model, asked[2])[0])
+    steps = [(event.index, event.step) for event in witness.told if isinstance(event, Step)]
+    assert sorted(steps) == [(index, step) for index in range(3) for step in range(1, STEPS + 1)]
+
+
+def test_previews_of_a_scene_are_scenes(model: LoadedModel, orders: Orders) -> None:
+    witness = Witness()
+    draw(model, orders.words("two stars on a blue background", steps=5), witness=witness)
+    [preview] = [event for event in witness.told if isinstance(event, Preview)]
+    assert (preview.width, preview.height) == (256, 256)
+    assert preview.rgba[3::4] == bytes([255]) * 256**2
+
+
+def region(prompt: str, *sides: float, weight: float = 1.0) -> Region:
+    left, top, right, bottom = sides
+    return Region(
+        prompt=prompt, weight=weight, box=Box(left=left, top=top, right=right, bottom=bottom)
+    )
+
+
+def test_a_layout_puts_things_where_it_says(model: LoadedModel, orders: Orders) -> None:
+    layout = (region("a red heart", 0, 0, 0.5, 0.5), region("a green apple", 0.5, 0.5, 1, 1))
+    [picture] = draw(model, orders.words("", layout=layout))
+    alpha = picture[..., 3] > 128
+    assert alpha[:128, :128].any()
+    assert alpha[128:, 128:].any()
+    assert not alpha[:128, 130:].any()
+    assert not alpha[130:, :128].any()
+
+
+def test_a_layout_lies_on_what_the_prompt_says(model: LoadedModel, orders: Orders) -> None:
+    layout = (region("a star", 0.7, 0, 1, 0.3),)
+    bare, laid = (
+        draw(model, orders.words("a house")),
+        draw(model, orders.words("a house", layout=layout)),
+    )
+    assert laid[0].shape == (256, 256, 4)
+    own = Image.fromarray(bare[0]).resize((256, 256), Image.Resampling.LANCZOS)
+    assert np.array_equal(laid[0][100:], np.array(own)[100:])
+
+
+def test_a_mask_says_where_too(model: LoadedModel, orders: Orders) -> None:
+    mask = np.zeros((64, 64, 4), np.uint8)
+    mask[..., 3] = 255
+    mask[32:, 32:, :3] = 255
+    order = orders.words("", layout=(Region(prompt="a star", mask="a" * 64),))
+    [picture] = draw(model, replace(order, regions=(mask,)))
+    rows, columns = np.nonzero(picture[..., 3] > 128)
+    assert rows.min() >= 127
+    assert columns.min() >= 127
+
+
+def test_the_weight_of_a_region_is_how_far_it_leans(model: LoadedModel, orders: Orders) -> None:
+    plain, strong = (
+        draw(model, orders.words("", layout=(region("a fox", 0, 0, 1, 1, weight=weight),)))[0]
+        for weight in (1.0, 2.0)
+    )
+    assert differ(plain, strong)
 
 
 def notices(model: LoadedModel, *asked: Order) -> list[Notice]:

@@ -53,7 +53,7 @@ def test_an_unknown_thing_is_said_with_what_comes_nearest(
 
 
 def test_a_known_thing_is_drawn_in_silence(model: LoadedModel, card: ModelCard) -> None:
-    assert told(model, card, "three purple foxes on a hill") == []
+    assert told(model, card, "three purple foxes") == []
 
 
 @pytest.mark.parametrize(

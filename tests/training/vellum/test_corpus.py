@@ -9,8 +9,8 @@ from PIL import Image
 
 from limner.catalog.client import archive_name
 from limner.domain.errors import WeightsRejected
-from limner.training.vellum import captions
-from limner.training.vellum.captions import COLOURS, Chances, Easel, grounded, recoloured
+from limner.families.vellum.colours import COLOURS
+from limner.training.vellum.captions import Chances, Easel, grounded, plural, recoloured
 from limner.training.vellum.corpus import CorpusConfig, build_corpus, read_corpus
 from limner.training.vellum.emoji import Emoji, plain_code, slug
 from limner.training.vellum.render import VectorSet, fit
@@ -164,7 +164,7 @@ def test_a_ground_fills_only_what_is_transparent() -> None:
 
 
 def test_every_colour_can_be_told_from_the_others() -> None:
-    values = np.array(list(captions.COLOURS.values()), float)
+    values = np.array(list(COLOURS.values()), float)
     apart = np.abs(values[:, None] - values[None]).sum(-1)
     assert (apart + 1000 * np.eye(len(values))).min() > 60
 
@@ -206,5 +206,5 @@ def test_several_are_counted() -> None:
 )
 def test_plurals(names: str) -> None:
     one, many = names.split(":")
-    assert captions.plural(one) == many
-    assert captions.plural(f"wild {one}") == f"wild {many}"
+    assert plural(one) == many
+    assert plural(f"wild {one}") == f"wild {many}"

@@ -93,6 +93,7 @@ def _capability(facts: Facts, native: Size) -> Capability:
             TaskInputs(task=Task.TEXT_TO_IMAGE),
             TaskInputs(task=Task.IMAGE_TO_IMAGE, required=(InputRole.INIT,)),
             TaskInputs(task=Task.INPAINT, required=(InputRole.INIT, InputRole.MASK)),
+            TaskInputs(task=Task.OUTPAINT, required=(InputRole.INIT,)),
         ),
         sizes=Sizes(native=(native,), default=Size(width=512, height=512), largest=4096),
         steps=Range[int](low=1, high=100, default=20),
@@ -103,6 +104,7 @@ def _capability(facts: Facts, native: Size) -> Capability:
         negative_prompt=True,
         alpha=True,
         upscaler="crisp",
+        layout=(Task.TEXT_TO_IMAGE,),
         extras=(
             ChoiceExtra(
                 name="style",

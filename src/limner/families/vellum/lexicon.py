@@ -74,6 +74,21 @@ class Reading:
 
 
 @dataclass(frozen=True)
+class Named:
+    """A thing that a prompt names: its words from `start` to `end`, and what it is drawn as.
+
+    `many` tells a plural; `name` is the singular then, if there is one. `read_as` tells that the
+    words are no name, and `name` what they are read as.
+    """
+
+    start: int
+    end: int
+    name: str
+    many: bool
+    read_as: bool
+
+
+@dataclass(frozen=True)
 class _Span:
     """Some words of a prompt: from, to, and what to put in their place; `name` None: known."""
 
@@ -89,11 +104,16 @@ class Lexicon:
     names: tuple[str, ...]
     words: Mapping[str, str]
     _known: frozenset[str] = field(init=False, repr=False)
+    _one_of: Mapping[str, str] = field(init=False, repr=False)
     _longest: int = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         known = frozenset(plain(form) for name in self.names for form in (name, plural(name)))
         object.__setattr__(self, "_known", known)
+        plurals = {plain(plural(name)): name for name in self.names}
+        singular = {plain(name) for name in self.names}
+        ones = {many: one for many, one in plurals.items() if many not in singular}
+        object.__setattr__(self, "_one_of", ones)
         longest = max((name.count(" ") + 1 for name in known), default=1)
         object.__setattr__(self, "_longest", max(longest, _MOST_WORDS))
 
@@ -122,6 +142,21 @@ class Lexicon:
         parts.append(prompt[end:])
         replaced = tuple((prompt[span.start : span.end], str(span.name)) for span in chosen)
         return Reading("".join(parts), tuple(dict.fromkeys(replaced)))
+
+    def named(self, prompt: str) -> tuple[Named, ...]:
+        """Return the things that a prompt names, in its order; not nouns that describe others."""
+        spans = list(self._spans(prompt))
+        followers: list[_Span | None] = [*spans[1:], None] if spans else []
+        return tuple(
+            self._named(prompt, span)
+            for span, after in zip(spans, followers, strict=True)
+            if not _describes(prompt, span, after)
+        )
+
+    def _named(self, prompt: str, span: _Span) -> Named:
+        words = plain(span.name if span.name is not None else prompt[span.start : span.end])
+        one = self._one_of.get(words)
+        return Named(span.start, span.end, one or words, one is not None, span.name is not None)
 
     def _spans(self, prompt: str) -> Iterator[_Span]:
         tokens = list(_TOKEN.finditer(prompt))
@@ -180,6 +215,11 @@ def plural(name: str) -> str:
     return f"{before} {many}{joint}{rest}".strip()
 
 
+def is_plural(name: str) -> bool:
+    """Whether a name is a plural, or looks like one: glasses, but not a cactus."""
+    return _is_plural(_parted(name)[0])
+
+
 def plain(name: str) -> str:
     """Return the words of a name in lower case, with nothing but blanks between them."""
     return " ".join(_TOKEN.findall(name.lower()))
@@ -236,7 +276,7 @@ def _with_article(before: str, name: str) -> str:
     found = _ARTICLE.search(before)
     if found is None:
         return before
-    if _is_plural(_parted(name)[0]):
+    if is_plural(name):
         return before[: found.start()]
     article = found[1] + ("n" if name[0] in "aeiou" else "")
     return before[: found.start()] + article + found[2]

@@ -13,8 +13,10 @@ from limner.families import raster
 from limner.families.family import LoadedModel, Order, Pixels, Placement, Watch
 from limner.families.session import Session, open_session
 from limner.families.vellum.facts import DENOISER, ENCODER, LEXICON, NOISE, TOKENIZER
+from limner.families.vellum.job import Job, Row
 from limner.families.vellum.lexicon import Lexicon, Reading, read_lexicon
 from limner.families.vellum.sampler import Floats, Start, draw_noise, sample
+from limner.families.vellum.scene import read_scene
 from limner.families.vellum.text import (
     TextEncoder,
     TextStates,
@@ -29,6 +31,8 @@ _PLAINEST = "flat"
 """The style that is drawn where neither option nor words say which."""
 _CLEAR, _SOLID = 0.06, 0.94
 """Alphas beyond these count as none and full: a sticker has a clean ground and body."""
+_ROWS = 24
+"""How many pictures are drawn at once at most, where they belong to several orders."""
 
 
 class VellumModel:
@@ -75,31 +79,36 @@ class VellumModel:
         """Draw orders of one native size, task and step count."""
         first = orders[0].recipe
         strengths = [_strength(order.recipe) for order in orders]
-        if len(set(strengths)) > 1:
+        jobs = [self._job(order) for order in orders]
+        rows = [row for job in jobs for row in job.rows]
+        apart = len(set(strengths)) > 1 or len(rows) > _ROWS
+        if apart and len(orders) > 1:
             return [
                 self.perform([order], Watch(watch.tell, watch.token, watch.first + position))[0]
                 for position, order in enumerate(orders)
             ]
-        for prompt in dict.fromkeys(order.recipe.prompt for order in orders):
-            self._tell_unheard(self._heard(prompt), watch)
+        for job in {job.order.recipe.prompt: job for job in jobs}.values():
+            self._tell_unheard(job, watch)
         watch.token.check()
         time = 1 - strengths[0]
         if time == 1:
             return [order.inputs[InputRole.INIT].copy() for order in orders]
+        if not rows:
+            return [job.finished([]) for job in jobs]
         steps = math.ceil((first.steps or 1) * strengths[0])
-        start = _start(orders, time, self._noise)
-        condition = self._condition([order.recipe for order in orders])
-        guidance = np.array([order.recipe.guidance or 1.0 for order in orders], np.float32)
+        start = _start(rows, time, self._noise)
+        condition = self._condition(rows)
+        guidance = np.array([row.guidance for row in rows], np.float32)
 
         def denoise(z: Floats, time: float) -> Floats:
             watch.token.check()
             return self._guided(z, time, condition, guidance)
 
         def report(step: int, of: int, clean: Floats) -> None:
-            _report(watch, step, of, clean)
+            _report(watch, step, of, jobs, clean)
 
         drawn = sample(denoise, start, first.sampler or "euler", steps, report)
-        return [to_pixels(one) for one in drawn]
+        return _finished(jobs, drawn)
 
     def close(self) -> None:
         """Give the memory back."""
@@ -124,18 +133,26 @@ class VellumModel:
         clean: Floats = self._denoiser.run(["clean"], {"z": z, "t": times, **condition})[0]
         return clean
 
-    def _condition(self, recipes: Sequence[Recipe]) -> dict[str, np.ndarray]:
+    def _condition(self, rows: Sequence[Row]) -> dict[str, np.ndarray]:
         """Return the denoiser's other inputs: with the words, then without (or against) them."""
-        prompts = [self._heard(recipe.prompt).text for recipe in recipes]
-        against = [self._heard(recipe.negative_prompt).text for recipe in recipes]
-        texts: TextStates = self._encoder.encode([*prompts, *against])
-        styles = np.array([self._style(recipe) for recipe in recipes], np.int64)
+        against = [self._heard(row.order.recipe.negative_prompt).text for row in rows]
+        texts: TextStates = self._encoder.encode([*(row.words for row in rows), *against])
+        styles = np.array([self._style(row.order.recipe) for row in rows], np.int64)
         return {
             "text": texts.states,
             "text_mask": texts.mask,
             "pooled": texts.pooled,
             "style": np.concatenate([styles, styles]),
         }
+
+    def _job(self, order: Order) -> Job:
+        """Return what is drawn for an order: one picture, or one for each thing of a scene."""
+        recipe = order.recipe
+        scene = None
+        if self._lexicon is not None and recipe.task is Task.TEXT_TO_IMAGE:
+            scene = read_scene(spell_out(recipe.prompt), self._lexicon, self._styles)
+        placed = [self._heard(region.prompt).text for region in recipe.layout]
+        return Job.of(order, self._heard(recipe.prompt), scene, placed)
 
     def _heard(self, prompt: str) -> Reading:
         """Return the words that the encoder gets for a prompt."""
@@ -165,11 +182,15 @@ class VellumModel:
             )
         )
 
-    def _tell_unheard(self, reading: Reading, watch: Watch) -> None:
-        prompt = reading.text
-        if reading.replaced:
-            read_as = ", ".join(f"“{word}” is drawn as “{name}”" for word, name in reading.replaced)
+    def _tell_unheard(self, job: Job, watch: Watch) -> None:
+        if job.replaced:
+            read_as = ", ".join(f"“{word}” is drawn as “{name}”" for word, name in job.replaced)
             watch.tell(Notice("read_as", f"Vellum does not know every word: {read_as}."))
+        if job.scene is not None:
+            if job.scene.unread:
+                watch.tell(Notice("unheard", f"Vellum draws things, and not “{job.scene.unread}”."))
+            return
+        prompt = job.text
         if is_foreign(prompt):
             watch.tell(
                 Notice("language", "Vellum understands English words; this prompt has few or none.")
@@ -225,23 +246,30 @@ def _strength(recipe: Recipe) -> float:
     return 1.0 if init is None or init.strength is None else init.strength
 
 
-def _start(orders: Sequence[Order], time: float, scale: float) -> Start:
-    pixels = orders[0].recipe.native_size.width
-    noise = np.stack([scale * draw_noise(order.recipe.seed, pixels) for order in orders])
-    if InputRole.INIT not in orders[0].inputs:
+def _start(rows: Sequence[Row], time: float, scale: float) -> Start:
+    pixels = rows[0].order.recipe.native_size.width
+    noise = np.stack([scale * draw_noise(row.seed, pixels) for row in rows])
+    inputs = [row.order.inputs for row in rows]
+    if InputRole.INIT not in inputs[0]:
         return Start(noise)
-    picture = np.stack([raster.to_planes(order.inputs[InputRole.INIT]) for order in orders])
-    if InputRole.MASK not in orders[0].inputs:
+    picture = np.stack([raster.to_planes(one[InputRole.INIT]) for one in inputs])
+    if InputRole.MASK not in inputs[0]:
         return Start(noise, picture, time)
-    masks = [order.inputs[InputRole.MASK][None, ..., 0] for order in orders]
+    masks = [one[InputRole.MASK][None, ..., 0] for one in inputs]
     kept: Floats = (1 - np.stack(masks) / 255).astype(np.float32)
     return Start(noise, picture, time, kept)
 
 
-def _report(watch: Watch, step: int, steps: int, clean: Floats) -> None:
-    for position, picture in enumerate(clean):
-        index = watch.first + position
-        watch.tell(Step(index, "draw", step, steps))
-        if step % _PREVIEW_EVERY == 0 and step < steps:
-            pixels = to_pixels(picture)
-            watch.tell(Preview(index, pixels.shape[1], pixels.shape[0], pixels.tobytes()))
+def _finished(jobs: Sequence[Job], drawn: Floats) -> list[Pixels]:
+    """Return the picture of each job from those of all rows."""
+    pictures = iter([to_pixels(one) for one in drawn])
+    return [job.finished([next(pictures) for _ in job.rows]) for job in jobs]
+
+
+def _report(watch: Watch, step: int, steps: int, jobs: Sequence[Job], clean: Floats) -> None:
+    for position in range(len(jobs)):
+        watch.tell(Step(watch.first + position, "draw", step, steps))
+    if step % _PREVIEW_EVERY == 0 and step < steps:
+        for position, pixels in enumerate(_finished(jobs, clean)):
+            height, width = pixels.shape[:2]
+            watch.tell(Preview(watch.first + position, width, height, pixels.tobytes()))

@@ -1,25 +1,24 @@
-"""Draws with exported weights, as the product does, for sheets and evaluation."""
+"""Draws with exported weights, by the product's own code, for sheets and evaluation."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import onnxruntime
-
-from limner.families.family import Pixels
-from limner.families.vellum.facts import DENOISER, ENCODER, LEXICON, TOKENIZER, Facts, read_facts
-from limner.families.vellum.lexicon import read_lexicon
-from limner.families.vellum.model import noise_of, to_pixels
-from limner.families.vellum.sampler import Floats, Start, draw_noise, sample
-from limner.families.vellum.text import TextEncoder, load_tokenizer
+from limner.domain.card import Installed
+from limner.domain.errors import WeightsRejected
+from limner.domain.event import CancelToken, Happening
+from limner.domain.recipe import Draft, Size
+from limner.families import raster
+from limner.families.family import LoadedModel, Order, Pixels, Placement, Watch
+from limner.families.vellum.facts import Facts, fact_of, read_facts
+from limner.families.vellum.family import FAMILY
 
 _AT_ONCE = 8
 
 
 @dataclass(frozen=True)
 class Wish:
-    """One picture to draw. `style` is an index; the number of styles means none."""
+    """One picture to draw. `style` is an index among the styles of the weights."""
 
     prompt: str
     style: int
@@ -36,50 +35,39 @@ class Manner:
 
 
 class Artist:
-    """Exported weights in memory. `folder` holds denoiser, encoder, tokenizer and facts."""
+    """Exported weights in memory. `folder` holds denoiser, encoder, tokenizer and facts.
+
+    Raises WeightsRejected where it holds no export.
+    """
 
     def __init__(self, folder: Path, threads: int = 1) -> None:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        providers = ["CPUExecutionProvider"]
+        card = FAMILY.recognise(folder, lambda path: fact_of(path).sha256)
+        if card is None:
+            raise WeightsRejected(f"{folder} holds no export of Vellum.")
         self.facts: Facts = read_facts(folder)
-        self._denoiser = onnxruntime.InferenceSession(
-            str(folder / DENOISER), options, providers=providers
-        )
-        self._noise = noise_of(self._denoiser)
-        encoder = onnxruntime.InferenceSession(str(folder / ENCODER), options, providers=providers)
-        self.encoder = TextEncoder(encoder, load_tokenizer(folder / TOKENIZER))
-        pinned = any(file.name == LEXICON for file in self.facts.files)
-        self._lexicon = read_lexicon(folder / LEXICON) if pinned else None
+        self._card = card
+        files = {file.name: folder / file.name for file in card.files}
+        self._model: LoadedModel = FAMILY.load(Installed(card, files), Placement(threads))
 
     def draw(self, wishes: Sequence[Wish], manner: Manner | None = None) -> list[Pixels]:
-        """Return one picture for each wish."""
+        """Return one picture for each wish, of the native size."""
         drawn: list[Pixels] = []
         for first in range(0, len(wishes), _AT_ONCE):
-            drawn += self._together(wishes[first : first + _AT_ONCE], manner or Manner())
-        return drawn
+            orders = [self._order(wish, manner or Manner()) for wish in wishes[first:][:_AT_ONCE]]
+            drawn += self._model.perform(orders, Watch(_unheard, CancelToken()))
+        native = Size(width=self.facts.pixels, height=self.facts.pixels)
+        return [raster.resize(one, native) for one in drawn]
 
-    def _together(self, wishes: Sequence[Wish], manner: Manner) -> Iterator[Pixels]:
-        prompts = [wish.prompt for wish in wishes]
-        if self._lexicon is not None:
-            prompts = [self._lexicon.read(prompt).text for prompt in prompts]
-        texts = self.encoder.encode([*prompts, *([""] * len(wishes))])
-        condition = {
-            "text": texts.states,
-            "text_mask": texts.mask,
-            "pooled": texts.pooled,
-            "style": np.array([wish.style for wish in wishes] * 2, np.int64),
-        }
+    def _order(self, wish: Wish, manner: Manner) -> Order:
+        draft = Draft(
+            prompt=wish.prompt,
+            steps=manner.steps,
+            guidance=manner.guidance,
+            sampler=manner.sampler,
+            extras=(("style", self.facts.styles[wish.style]),),
+        )
+        return Order(self._card.capability.resolve(draft, self._card.ref, wish.seed))
 
-        def denoise(z: Floats, time: float) -> Floats:
-            both = np.concatenate([z, z])
-            times = np.full(len(both), time, np.float32)
-            found = self._denoiser.run(["clean"], {"z": both, "t": times, **condition})[0]
-            heard, unheard = np.split(found, 2)
-            clean: Floats = unheard + np.float32(manner.guidance) * (heard - unheard)
-            return clean
 
-        pixels = self.facts.pixels
-        start = Start(np.stack([self._noise * draw_noise(wish.seed, pixels) for wish in wishes]))
-        drawn = sample(denoise, start, manner.sampler, manner.steps, lambda *_: None)
-        return map(to_pixels, drawn)
+def _unheard(_: Happening) -> None:
+    return

@@ -6,23 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from limner.families.vellum.colours import COLOURS
 from limner.training.vellum.corpus import Concept, Corpus
 
 Floats = npt.NDArray[np.float32]
-
-COLOURS: dict[str, tuple[int, int, int]] = {
-    "red": (214, 50, 47),
-    "orange": (245, 140, 40),
-    "yellow": (250, 210, 60),
-    "green": (80, 170, 80),
-    "blue": (60, 120, 220),
-    "purple": (140, 85, 190),
-    "pink": (245, 150, 185),
-    "brown": (135, 90, 60),
-    "black": (35, 35, 40),
-    "white": (255, 255, 255),
-    "grey": (150, 155, 160),
-}
 
 
 @dataclass(frozen=True)
@@ -37,9 +24,9 @@ class Chances:
     ground: float = 0.1
     no_words: float = 0.1
     no_style: float = 0.08
-    less_common: float = 0.5
-    two: float = 0.15
-    several: float = 0.06
+    less_common: float = 0.6
+    two: float = 0.04
+    several: float = 0.04
 
 
 @dataclass(frozen=True)

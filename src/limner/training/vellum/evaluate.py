@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from limner.families.family import Pixels
+from limner.families.vellum.colours import COLOURS
 from limner.training.vellum.artist import Artist, Manner, Wish
-from limner.training.vellum.captions import COLOURS, plural, with_article
+from limner.training.vellum.captions import plural, with_article
 from limner.training.vellum.corpus import Corpus, read_corpus
 from limner.training.vellum.judge import Judge, trained_judge
 from limner.training.vellum.sheets import straight
