@@ -209,13 +209,21 @@ def sheet(asked: Judge) -> None:
 
 
 def evaluate(asked: Judge) -> None:
-    """Measure what a judge, trained on real pictures alone, takes the drawings for."""
+    """Measure and plot what a judge, trained on real pictures alone, takes the drawings for."""
     with _training_packages():
         from limner.training.vellum.evaluate import EvaluateConfig, evaluate
+        from limner.training.vellum.plots import plot_evaluation, plot_training
 
     weights = asked.weights or _shipped()
-    figures = evaluate(EvaluateConfig(weights, _corpus_of(asked), asked.recipe, asked.work / "run"))
-    output_of(asked).line(figures.table())
+    run, target = asked.work / "run", asked.recipe / "sheets"
+    found = evaluate(EvaluateConfig(weights, _corpus_of(asked), asked.recipe, run))
+    output_of(asked).line(found.table())
+    plots = plot_evaluation(found, target)
+    log = run / "log.jsonl"
+    if log.exists():
+        plots = (*plots, plot_training(log, target))
+    for path in plots:
+        output_of(asked).line(str(path))
 
 
 def add_to(app: typer.Typer) -> None:

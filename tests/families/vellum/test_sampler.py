@@ -41,7 +41,7 @@ def test_euler_nears_the_true_path_in_proportion_to_its_steps() -> None:
     errors = [error("euler", steps) for steps in (10, 20, 40, 80, 160)]
     for coarse, fine in pairwise(errors):
         assert 1.6 < coarse / fine < 2.5
-    assert errors[-1] < 0.02
+    assert errors[-1] < 0.03
 
 
 def test_heun_nears_it_faster_and_is_nearer_for_the_same_evaluations() -> None:
@@ -49,7 +49,22 @@ def test_heun_nears_it_faster_and_is_nearer_for_the_same_evaluations() -> None:
     for coarse, fine in pairwise(errors):
         assert coarse / fine > 3
     for steps, found in zip((10, 20, 40), errors, strict=True):
-        assert found < error("euler", 2 * steps) / 2
+        assert found < 0.8 * error("euler", 2 * steps)
+
+
+def test_steps_are_closer_together_where_there_is_more_noise() -> None:
+    times: list[float] = []
+
+    def note(z: Floats, time: float) -> Floats:
+        times.append(time)
+        return z
+
+    nothing = np.zeros((1, 4, 8, 8), np.float32)
+    sample(note, Start(nothing), "euler", 4, ignore)
+    assert times == pytest.approx([0, 1 / 16, 1 / 4, 9 / 16])
+    times.clear()
+    sample(note, Start(nothing, nothing, time=0.25), "euler", 2, ignore)
+    assert times == pytest.approx([1 / 4, 9 / 16])
 
 
 @pytest.mark.parametrize("sampler", ["euler", "heun"])
@@ -74,7 +89,7 @@ def test_each_sampler_asks_as_often_as_it_says_and_in_floats(
     sample(denoise, Start(draw_noise(1, 4)[None]), sampler, 10, ignore)
     assert len(times) == evaluations
     assert times[0] == 0
-    assert max(times) == pytest.approx(0.9)
+    assert max(times) == pytest.approx(0.81)
 
 
 def test_steps_are_reported_one_by_one_with_the_picture_so_far() -> None:

@@ -54,7 +54,7 @@ class Artist:
         drawn: list[Pixels] = []
         for first in range(0, len(wishes), _AT_ONCE):
             orders = [self._order(wish, manner or Manner()) for wish in wishes[first:][:_AT_ONCE]]
-            drawn += self._model.perform(orders, Watch(_unheard, CancelToken()))
+            drawn += self._model.perform(orders, Watch(unheard, CancelToken()))
         native = Size(width=self.facts.pixels, height=self.facts.pixels)
         return [raster.resize(one, native) for one in drawn]
 
@@ -69,5 +69,5 @@ class Artist:
         return Order(self._card.capability.resolve(draft, self._card.ref, wish.seed))
 
 
-def _unheard(_: Happening) -> None:
-    return
+def unheard(_: Happening) -> None:
+    """Take note of nothing that happens."""

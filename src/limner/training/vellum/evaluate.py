@@ -5,7 +5,7 @@ Read the figures beside the sheets, never instead of them.
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -29,13 +29,16 @@ _PAINTED = ("dog", "cat", "octopus", "car", "elephant", "rose", "heart", "rocket
 
 @dataclass(frozen=True)
 class EvaluateConfig:
-    """Which weights to judge, against which corpus and lists; `run` keeps the judge."""
+    """Which weights to judge, against which corpus and lists; `run` keeps the judge.
+
+    Everything is drawn in each of the `manners`.
+    """
 
     weights: Path
     corpus: Path
     recipe: Path
     run: Path
-    manner: Manner = field(default_factory=Manner)
+    manners: tuple[Manner, ...] = (Manner(), Manner(steps=4))
     threads: int = 1
     judge_minutes: float = 9.0
 
@@ -66,21 +69,48 @@ class Figures:
     clear_corners: float
     closer_than_siblings: float
 
+    nearness: tuple[float, ...] = ()
+    """For each trained pair: its drawing's distance to its training picture, as a part of the
+    nearest real sibling's distance to it."""
+
+    def rows(self) -> dict[str, float]:
+        """Return every share by its name."""
+        names = [one.name for one in fields(self) if one.name != "nearness"]
+        return {name.replace("_", " "): getattr(self, name) for name in names}
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The figures of each manner."""
+
+    manners: tuple[Manner, ...]
+    figures: tuple[Figures, ...]
+
     def table(self) -> str:
         """Return the figures as lines of a Markdown table."""
-        rows = [
-            f"| {one.name.replace('_', ' ')} | {getattr(self, one.name):.2f} |"
-            for one in fields(self)
-        ]
-        return "\n".join(["| measure | share |", "|---|---|", *rows])
+        heads = [f"{manner.steps} steps" for manner in self.manners]
+        lines = [f"| measure | {' | '.join(heads)} |", f"|---|{'---|' * len(heads)}"]
+        columns = [found.rows() for found in self.figures]
+        for name in columns[0]:
+            shares = (f"{column[name]:.2f}" for column in columns)
+            lines.append(f"| {name} | {' | '.join(shares)} |")
+        return "\n".join(lines)
 
 
-def evaluate(config: EvaluateConfig) -> Figures:
+def evaluate(config: EvaluateConfig) -> Evaluation:
     """Draw held-out pairs, trained pairs, common and rare things, synonyms, colours, groups."""
     corpus = read_corpus(config.corpus)
     held = json.loads((config.recipe / "held_out.json").read_text("utf-8"))
     judge = trained_judge(corpus, config.run, config.judge_minutes)
-    trial = _Trial(Artist(config.weights, config.threads), corpus, judge, config.manner)
+    artist = Artist(config.weights, config.threads)
+    figures = (
+        _measured(_Trial(artist, corpus, judge, manner), corpus, held["synonyms"])
+        for manner in config.manners
+    )
+    return Evaluation(config.manners, tuple(figures))
+
+
+def _measured(trial: "_Trial", corpus: Corpus, synonyms: Mapping[str, str]) -> Figures:
     taught = set(corpus.concept_of[~corpus.held_out].tolist())
     held_pairs = np.nonzero(corpus.held_out)[0].tolist()
     pairs = [n for n in held_pairs if int(corpus.concept_of[n]) in taught]
@@ -89,7 +119,8 @@ def evaluate(config: EvaluateConfig) -> Figures:
     real = _some(np.nonzero(corpus.common)[0], 4 * _TRAINED)
     on_pairs, on_trained, on_rare = (trial.pairs(chosen) for chosen in (pairs, trained, rare))
     common, clear = trial.common()
-    synonyms = trial.synonyms(held["synonyms"])
+    unheard = trial.synonyms(synonyms)
+    nearness = trial.nearness(trained)
     return Figures(
         real_top_1=trial.real(real),
         common_top_1=common.first,
@@ -100,14 +131,15 @@ def evaluate(config: EvaluateConfig) -> Figures:
         held_out_style=on_pairs.style,
         rare_top_1=on_rare.first,
         rare_top_5=on_rare.among_five,
-        synonym_top_1=synonyms.first,
-        synonym_top_5=synonyms.among_five,
+        synonym_top_1=unheard.first,
+        synonym_top_5=unheard.among_five,
         colour=trial.colours(),
         ground=trial.grounds(),
         two_things=trial.two_things(),
         counts=trial.counts(),
         clear_corners=clear,
-        closer_than_siblings=trial.copied(trained),
+        closer_than_siblings=float(np.mean([one < 1 for one in nearness])),
+        nearness=nearness,
     )
 
 
@@ -121,9 +153,13 @@ class _Found:
 
 
 class _Trial:
+    """Draws in one manner and judges; things of one name (a dog's face, a dog) count as one."""
+
     def __init__(self, artist: Artist, corpus: Corpus, judge: Judge, manner: Manner) -> None:
         self._artist, self._corpus, self._judge, self._manner = artist, corpus, judge, manner
         self._common = [n for n, concept in enumerate(corpus.concepts) if concept.common]
+        names = [concept.names[0] for concept in corpus.concepts]
+        self._called = np.array([names.index(name) for name in names])
 
     def real(self, chosen: Sequence[int]) -> float:
         """Judge real pictures: what no drawing can be expected to exceed."""
@@ -218,11 +254,11 @@ class _Trial:
         right = [_shapes(one) == words[count] for one, (count, _) in zip(drawn, asked, strict=True)]
         return float(np.mean(right))
 
-    def copied(self, chosen: Sequence[int]) -> float:
-        """Judge how many drawings lie nearer to their original than its own siblings do."""
+    def nearness(self, chosen: Sequence[int]) -> tuple[float, ...]:
+        """Measure how near drawings lie to their originals, beside those' nearest siblings."""
         corpus = self._corpus
         drawn = features(self._draw(self._wish(index) for index in chosen))
-        nearer = []
+        found = []
         for picture, index in zip(drawn, chosen, strict=True):
             same = np.nonzero(corpus.concept_of == corpus.concept_of[index])[0]
             real = features([straight(corpus.pixels[one]) for one in same])
@@ -230,8 +266,9 @@ class _Trial:
             siblings = [((one - original) ** 2).mean() for one in real if one is not original]
             apart = [value for value in siblings if value > 0]
             if apart:
-                nearer.append(((picture - original) ** 2).mean() < min(apart))
-        return float(np.mean(nearer))
+                distance = ((picture - original) ** 2).mean()
+                found.append(float(np.sqrt(distance / min(apart))))
+        return tuple(found)
 
     def _name(self, concept: int) -> str:
         return self._corpus.concepts[concept].names[0]
@@ -247,9 +284,10 @@ class _Trial:
         self, pictures: list[Pixels], concepts: np.ndarray, styles: np.ndarray | None = None
     ) -> _Found:
         opinion = self._judge.look(pictures)
-        five = (opinion.concepts[:, :5] == concepts[:, None]).any(1)
+        right = self._called[opinion.concepts[:, :5]] == self._called[concepts][:, None]
+        five = right.any(1)
         return _Found(
-            float((opinion.concepts[:, 0] == concepts).mean()),
+            float(right[:, 0].mean()),
             float(five.mean()),
             float("nan") if styles is None else float((opinion.styles == styles).mean()),
         )

@@ -2,18 +2,25 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw
 
-from limner.families.family import Pixels
-from limner.training.vellum.artist import Artist, Manner, Wish
+from limner.domain.event import CancelToken
+from limner.domain.recipe import InputRole, Recipe, Task
+from limner.families import raster
+from limner.families.crisp import FAMILY as CRISP
+from limner.families.crisp.facts import NETWORK, WEIGHTS
+from limner.families.crisp.upscaler import CrispUpscaler
+from limner.families.family import Order, Pixels, Watch
+from limner.training.vellum.artist import Artist, Manner, Wish, unheard
 from limner.training.vellum.corpus import Corpus, read_corpus
 
 _GAP, _LABEL, _BOARD = 6, 14, 8
 _COLOURS = ("red", "blue", "green", "yellow", "purple", "pink", "black", "orange")
+_FEW = 4
 _SHOWN = ("cat", "fox", "rose", "pizza", "rocket", "house", "robot", "star", "guitar", "car")
 
 
@@ -38,15 +45,25 @@ class Cell:
 
 
 def draw_sheet(config: SheetConfig) -> tuple[Path, ...]:
-    """Draw every sheet: common things, styles, held-out pairs, colours. Returns the files."""
+    """Draw every sheet: common and unheard things, styles, colours, scenes. Returns the files.
+
+    `sixty-four` has numbers in the place of words, for someone to name who has not read them.
+    """
     artist = Artist(config.weights, config.threads)
     corpus = read_corpus(config.corpus)
     held = json.loads((config.recipe / "held_out.json").read_text("utf-8"))
+    manner = config.manner
+    words = list(held["synonyms"])
     sheets = {
-        "common": (_common(artist, corpus, config.manner), 12),
-        "styles": (_styles(artist, corpus, config.manner), len(corpus.styles)),
-        "held-out": (_held_out(artist, corpus, config.manner), 12),
-        "colours": (_prompts(artist, held["prompts"], config.manner), 10),
+        "common": (_common(artist, corpus, manner), 12),
+        "styles": (_styles(artist, corpus, manner), len(corpus.styles)),
+        "held-out": (_held_out(artist, corpus, manner), 12),
+        "colours": (_prompts(artist, held["prompts"], manner), 10),
+        "unheard": (_prompts(artist, words, manner), 12),
+        "scenes": (_prompts(artist, held["scenes"], manner), 8),
+        "steps": (_few_steps(artist, held["sheet"][::4], manner), 8),
+        "sixty-four": (_numbered(artist, held["sheet"], manner), 8),
+        "enlarged": (_enlarged(artist, held["sheet"][::11], manner), 3),
     }
     config.target.mkdir(parents=True, exist_ok=True)
     written = []
@@ -109,6 +126,36 @@ def _held_out(artist: Artist, corpus: Corpus, manner: Manner) -> list[Cell]:
 
 def _prompts(artist: Artist, prompts: Sequence[str], manner: Manner) -> list[Cell]:
     return _cells(artist, [Wish(prompt, turn % 2) for turn, prompt in enumerate(prompts)], manner)
+
+
+def _few_steps(artist: Artist, prompts: Sequence[str], manner: Manner) -> list[Cell]:
+    """Each prompt in four steps and, beside it, in as many as is usual."""
+    few = _prompts(artist, prompts, replace(manner, steps=_FEW))
+    pairs = zip(few, _prompts(artist, prompts, manner), strict=True)
+    return [
+        Cell(cell.picture, f"{count}: {cell.label}")
+        for pair in pairs
+        for cell, count in zip(pair, (_FEW, manner.steps), strict=True)
+    ]
+
+
+def _numbered(artist: Artist, prompts: Sequence[str], manner: Manner) -> list[Cell]:
+    cells = _prompts(artist, prompts, manner)
+    return [Cell(cell.picture, str(number)) for number, cell in enumerate(cells, 1)]
+
+
+def _enlarged(artist: Artist, prompts: Sequence[str], manner: Manner) -> list[Cell]:
+    """Pictures at four times their size, as Crisp makes them."""
+    crisp = CrispUpscaler(WEIGHTS / NETWORK, threads=1)
+    [card] = CRISP.cards()
+    drawn = []
+    for cell in _prompts(artist, prompts, manner):
+        size = raster.size_of(cell.picture)
+        recipe = Recipe(task=Task.UPSCALE, model=card.ref, size=size, native_size=size)
+        order = Order(recipe, {InputRole.INIT: cell.picture})
+        [picture] = crisp.perform([order], Watch(unheard, CancelToken()))
+        drawn.append(Cell(picture, cell.label))
+    return drawn
 
 
 def _cells(artist: Artist, wishes: Sequence[Wish], manner: Manner) -> list[Cell]:
