@@ -19,6 +19,7 @@ _FIRST_CHOICE = {
     Task.TEXT_TO_IMAGE: "vellum",
     Task.IMAGE_TO_IMAGE: "vellum",
     Task.INPAINT: "vellum",
+    Task.OUTPAINT: "vellum",
     Task.UPSCALE: "realesr-fast",
     Task.ERASE: "migan",
     Task.CUTOUT: "u2netp",

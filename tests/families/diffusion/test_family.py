@@ -158,8 +158,8 @@ def test_more_is_drawn_around_a_picture(desk: Desk, folder: Path, tmp_path: Path
             desk.outpaint(tmp_path / "photo.png", "a field", margins=margins, model=str(folder))
     with pytest.raises(InvalidSize, match="left must be 0 to"):
         Margins(left=-1)
-    with pytest.raises(InvalidOption, match="No model inside Limner does outpaint"):
-        desk.outpaint(tmp_path / "photo.png", "a field", margins=Margins(top=9))
+    drawn = desk.outpaint(tmp_path / "photo.png", "a field", margins=Margins(top=9), steps=1)
+    assert drawn.recipe.model.name == "vellum"
 
 
 @pytest.mark.parametrize(
