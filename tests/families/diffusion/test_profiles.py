@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from limner.domain.recipe import Task
+from limner.families.diffusion import profiles
 from limner.families.diffusion.extras import extras_of
 from limner.families.diffusion.facts import facts_of
 from limner.families.diffusion.profiles import CACHED, Tuning, profiles_of
@@ -17,6 +18,8 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 
 import torch  # noqa: E402 - it needs what the line above asks for
 
+from limner.families.diffusion import eight_bits  # noqa: E402
+from limner.families.diffusion.eight_bits import EightBitLinear  # noqa: E402
 from limner.families.diffusion.model import DiffusionModel  # noqa: E402
 from tests.families.diffusion import tiny  # noqa: E402
 from tests.families.diffusion.test_driver import Model, Witness, order_of  # noqa: E402
@@ -111,3 +114,53 @@ def test_blocks_are_compiled_on_a_gpu_and_back(monkeypatch: pytest.MonkeyPatch) 
     assert len(compiled) == len(blocks)
     tuning._compile(False)
     assert all(block._compiled_call_impl is None for block in blocks)
+
+
+def test_large_layers_multiply_in_8_bits_and_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(eight_bits, "LEAST", 16)
+    monkeypatch.setattr(profiles, "multiplies_fp8", lambda _: True)
+    torch.manual_seed(0)
+    model = Model(facts_of("flux1", "dev"), pipeline=tiny.flux()).load()
+    denoiser = model._tuning._denoiser
+    exact = draw(model, "exact")
+    narrow = draw(model, "faster")
+    layers = [one for one in denoiser.modules() if isinstance(one, EightBitLinear)]
+    assert len(layers) >= 8
+    assert not any("norm" in name for name, one in denoiser.named_modules() if one in layers)
+    assert 0 < np.abs(narrow.astype(int) - exact).mean() < 24
+    assert np.array_equal(draw(model, "faster"), narrow)
+    assert np.array_equal(draw(model, "exact"), exact)
+    assert not any(isinstance(one, EightBitLinear) for one in denoiser.modules())
+
+
+def test_an_8_bit_layer_is_near_the_one_it_stands_for() -> None:
+    torch.manual_seed(0)
+    layer = torch.nn.Linear(256, 64)
+    with torch.no_grad():
+        layer.weight[3] *= 100  # a row of large weights costs the others nothing
+    x = torch.randn(2, 5, 256)
+    x[1, 4] *= 1000  # nor does a token of large values
+    want, found = layer(x), EightBitLinear(layer)(x)
+    assert found.shape == want.shape
+    assert found.dtype == want.dtype
+    others = [column for column in range(64) if column != 3]
+    for part in (others, [3]):
+        apart = (found - want)[..., part].norm(dim=-1)
+        assert float((apart / want[..., others].norm(dim=-1)).min()) > 0
+        assert float((apart / x.norm(dim=-1) / layer.weight[part].norm()).max()) < 0.05
+
+
+@pytest.mark.parametrize(
+    ("device", "capability", "does"),
+    [
+        ("cuda", (9, 0), True),
+        ("cuda", (8, 9), True),
+        ("cuda", (8, 0), False),
+        ("cpu", (9, 0), False),
+    ],
+)
+def test_only_gpus_that_gain_by_it_multiply_in_8_bits(
+    monkeypatch: pytest.MonkeyPatch, device: str, capability: tuple[int, int], does: bool
+) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: capability)
+    assert profiles.multiplies_fp8(device) is does

@@ -4,7 +4,8 @@ exact    nothing: the pixels of plain diffusers
 fast     the same numbers in another order: channels last in memory, projections of attention
          fused where no adapter lies beside them, repeated blocks compiled on a GPU
 faster   and steps whose first block changes little take the rest from the step before
-         (first-block cache), where the denoiser is made of blocks that allow it
+         (first-block cache), where the denoiser is made of blocks that allow it; on a GPU that
+         multiplies in 8 bits, the large layers of its blocks do
 """
 
 from enum import StrEnum
@@ -38,6 +39,14 @@ def profiles_of(family: str) -> tuple[str, ...]:
     return tuple(one.value for one in (*slow, *((Profile.FASTER,) if family in CACHED else ())))
 
 
+def multiplies_fp8(device: str) -> bool:
+    """Whether a device multiplies in 8 bits (fp8) faster than in 16."""
+    if device != "cuda":
+        return False
+    capability: tuple[int, int] = libraries().torch.cuda.get_device_capability()
+    return capability >= (8, 9)
+
+
 class Tuning:
     """What was changed in the parts of a pipeline for speed."""
 
@@ -45,12 +54,14 @@ class Tuning:
         self._pipeline = pipeline
         self._device = device
         self._laid = self._fused = self._compiled = self._cached = False
+        self._narrowed: list[Any] = []
 
     def tune(self, profile: Profile, plain: bool) -> None:
         """Make the parts draw by a profile; `plain` says that nothing lies beside their weights."""
         fast = profile is not Profile.EXACT
         self._lay(fast)
         self._fuse(fast and plain)
+        self._narrow(profile is Profile.FASTER and plain and multiplies_fp8(self._device))
         self._compile(fast and self._device == "cuda")
         self._cache(profile is Profile.FASTER)
 
@@ -77,6 +88,16 @@ class Tuning:
         else:
             denoiser.unfuse_qkv_projections()
         self._fused = wanted
+
+    def _narrow(self, wanted: bool) -> None:
+        if wanted is bool(self._narrowed):
+            return
+        bits: Any = import_module("limner.families.diffusion.eight_bits")
+        if wanted:
+            self._narrowed = bits.narrow(self._denoiser)
+        else:
+            bits.widen(self._narrowed)
+            self._narrowed = []
 
     def _compile(self, wanted: bool) -> None:
         denoiser = self._denoiser
