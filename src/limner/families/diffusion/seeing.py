@@ -1,7 +1,7 @@
-"""Models that see structure in pictures: depths, by networks of transformers.
+"""Models that see structure in pictures: depths and poses, by networks of transformers.
 
 Depth Anything and DPT (MiDaS) answer with disparity: what is near is large, as ControlNets for
-depth expect it.
+depth expect it. How poses are seen and drawn: `poses`.
 """
 
 from collections import OrderedDict
@@ -11,12 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from limner.domain.composition import Control
+from limner.domain.composition import Control, ControlKind
 from limner.domain.errors import WeightsRejected
 from limner.domain.recipe import Size
 from limner.families import raster
-from limner.families.diffusion.depth_family import CONFIG, Sight, sight_of
 from limner.families.diffusion.loading import Device, libraries, memory_told, quiet
+from limner.families.diffusion.poses import PoseNetworks, people_of
+from limner.families.diffusion.sight_family import CONFIG, FINDER, Sight, sight_of
 from limner.families.family import Pixels
 
 _MOST = 2
@@ -32,26 +33,40 @@ class Eyes:
     def see(self, control: Control, picture: Pixels, files: Mapping[str, Path]) -> Pixels:
         """Return the map of a kind that takes a model to see: opaque, at the picture's size.
 
-        Raises WeightsRejected for a network that does not fit its description.
+        Raises WeightsRejected for a network that does not fit its description, InvalidImage where
+        a pose is asked of a picture with nobody in it.
         """
         digest = control.preparer.sha256 if control.preparer else ""
         if digest not in self._held:
-            self._held[digest] = _loaded(files, self._device)
+            self._held[digest] = _loaded(control.kind, files, self._device)
         self._held.move_to_end(digest)
         while len(self._held) > _MOST:
             self._held.popitem(last=False)
-        return _depths(self._held[digest], sight_of(files), picture, self._device)
+        network, sight = self._held[digest], sight_of(files)
+        if control.kind is ControlKind.POSE:
+            return people_of(network, sight, picture, self._device)
+        return _depths(network, sight, picture, self._device)
 
     def close(self) -> None:
         """Let all go."""
         self._held.clear()
 
 
-def _loaded(files: Mapping[str, Path], device: Device) -> Any:
+def _loaded(kind: ControlKind, files: Mapping[str, Path], device: Device) -> Any:
     folder = files[CONFIG].parent
+    made = libraries().transformers
+    if kind is ControlKind.DEPTH:
+        return _network(made.AutoModelForDepthEstimation, folder, device)
+    finder = None
+    if f"{FINDER}/{CONFIG}" in files:
+        finder = _network(made.AutoModelForObjectDetection, folder / FINDER, device)
+    return PoseNetworks(_network(made.VitPoseForPoseEstimation, folder, device), finder)
+
+
+def _network(kind: Any, folder: Path, device: Device) -> Any:
     try:
         with quiet():
-            network = libraries().transformers.AutoModelForDepthEstimation.from_pretrained(
+            network = kind.from_pretrained(
                 folder, local_files_only=True, use_safetensors=True, dtype=device.torch_dtype
             )
     except (OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
@@ -86,6 +101,8 @@ def _depths(network: Any, sight: Sight, picture: Pixels, device: Device) -> Pixe
 
 def _seen(whole: Size, sight: Sight) -> Size:
     """Return the size a network sees a picture at: its short side as learnt, in whole patches."""
+    if sight.square:
+        return Size(width=sight.side, height=sight.side)
     scale = sight.side / min(whole.width, whole.height)
     width, height = (
         max(1, round(side * scale / sight.patch)) * sight.patch
