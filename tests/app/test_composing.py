@@ -124,16 +124,18 @@ def photo(tmp_path: Path) -> Path:
     return path
 
 
-def test_vellum_says_what_it_does_not_follow(desk: Desk, photo: Path, tmp_path: Path) -> None:
-    layout = tmp_path / "layout.json"
-    layout.write_text('[{"prompt": "a fox", "box": [0, 0, 0.5, 1]}]')
-    for options in (
-        {"controls": [f"canny={photo}"]},
-        {"references": [str(photo)]},
-        {"layout": layout},
-    ):
+def test_vellum_says_what_it_does_not_follow(desk: Desk, photo: Path) -> None:
+    for options in ({"controls": [f"canny={photo}"]}, {"references": [str(photo)]}):
         with pytest.raises(InvalidOption, match="vellum"):
             desk.generate("a fox", **options)
+
+
+def test_vellum_keeps_to_a_layout(desk: Desk, tmp_path: Path) -> None:
+    layout = tmp_path / "layout.json"
+    layout.write_text('[{"prompt": "a fox", "box": [0, 0, 0.5, 1]}]')
+    [made] = desk.generate("", layout=layout, steps=1, size="128x128")
+    [region] = made.recipe.layout
+    assert region.prompt == "a fox"
 
 
 @pytest.fixture(scope="module")

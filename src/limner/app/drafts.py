@@ -8,6 +8,7 @@ from limner.app.wrong import told_of
 from limner.domain.capability import check_words, is_readable
 from limner.domain.errors import InvalidOption
 from limner.domain.recipe import Draft, Extra, FileFormat, Size
+from limner.domain.sampling import is_left_open, read_sampling, read_schedule
 
 _ALIASES = {"jpg": "jpeg"}
 
@@ -30,6 +31,7 @@ def make_draft(options: Mapping[str, object]) -> Draft:
     for name, value in given.items():
         if isinstance(value, str):
             _check_text(name, value)
+    fields |= _sampling(fields)
     try:
         return Draft.model_validate(fields)
     except ValidationError as error:
@@ -44,6 +46,25 @@ def read_format(text: str) -> FileFormat:
     except ValueError:
         listed = ", ".join(one.value for one in FileFormat)
         raise InvalidOption(f"“{text}” is no format. Choose from: {listed}.") from None
+
+
+def _sampling(fields: Mapping[str, object]) -> dict[str, object]:
+    """Return sampler and schedule in our words where they are given in another tool's.
+
+    “DPM++ 2M Karras” names both. What is not understood stays, for the model to refuse.
+    """
+    named: dict[str, object] = {}
+    schedule = fields.get("schedule")
+    if isinstance(schedule, str):
+        open_ = is_left_open(schedule)
+        named["schedule"] = None if open_ else str(read_schedule(schedule) or schedule)
+    sampler = fields.get("sampler")
+    if isinstance(sampler, str):
+        word, within = read_sampling(sampler)
+        named["sampler"] = None if is_left_open(sampler) else str(word or sampler)
+        if word and within and schedule is None:
+            named["schedule"] = within.value
+    return named
 
 
 def _extras(given: object) -> tuple[object, ...]:
