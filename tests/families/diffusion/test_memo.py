@@ -2,7 +2,9 @@
 
 from typing import Any
 
-from limner.families.diffusion.memo import Memo
+import pytest
+
+from limner.families.diffusion.memo import Answers, Memo, manner_of
 
 
 class Encoder:
@@ -18,7 +20,7 @@ class Encoder:
 
 def test_the_same_words_are_encoded_once() -> None:
     encoder = Encoder()
-    memo = Memo(encoder)
+    memo = Memo(encoder, Answers())
     first = memo(prompt=["a fox"], negative_prompt=None, length=512)
     assert memo(length=512, negative_prompt=None, prompt=["a fox"]) is first
     assert len(encoder.asked) == 1
@@ -26,7 +28,7 @@ def test_the_same_words_are_encoded_once() -> None:
 
 def test_any_difference_is_heard() -> None:
     encoder = Encoder()
-    memo = Memo(encoder)
+    memo = Memo(encoder, Answers())
     asked: list[dict[str, Any]] = [
         {"prompt": "a fox"},
         {"prompt": ["a fox"]},
@@ -43,7 +45,7 @@ def test_any_difference_is_heard() -> None:
 
 def test_tensors_go_through() -> None:
     encoder = Encoder()
-    memo = Memo(encoder)
+    memo = Memo(encoder, Answers())
     tensor = object()
     assert memo(prompt="a fox", embeds=tensor) is not memo(prompt="a fox", embeds=tensor)
     assert memo(prompt="a fox", embeds=[tensor]) is not memo(prompt="a fox", embeds=[tensor])
@@ -51,8 +53,8 @@ def test_tensors_go_through() -> None:
 
 
 def test_the_oldest_words_are_forgotten_first() -> None:
-    encoder = Encoder()
-    memo = Memo(encoder)
+    encoder, answers = Encoder(), Answers()
+    memo = Memo(encoder, answers)
     first = memo("0")
     for number in range(1, 16):
         memo(str(number))
@@ -61,5 +63,27 @@ def test_the_oldest_words_are_forgotten_first() -> None:
     assert memo("0") is first
     memo("1")
     assert len(encoder.asked) == 18
-    memo.forget()
+    answers.forget()
     assert memo("0") is not first
+
+
+def test_pipelines_that_encode_alike_share_what_they_know() -> None:
+    encoder, answers = Encoder(), Answers()
+    first, alike, other = (Memo(encoder, answers, manner) for manner in ("a", "a", "b"))
+    known = first("a fox")
+    assert alike("a fox") is known
+    assert other("a fox") is not known
+
+
+def test_copies_of_code_encode_alike() -> None:
+    diffusers = pytest.importorskip("diffusers", reason="diffusers comes with the extra [torch]")
+
+    def made(name: str) -> Any:
+        kind = getattr(diffusers, name)
+        return kind.__new__(kind)
+
+    drawing, redrawing, other = (
+        manner_of(made(name))
+        for name in ("FluxPipeline", "FluxImg2ImgPipeline", "StableDiffusionXLPipeline")
+    )
+    assert drawing == redrawing != other

@@ -9,7 +9,7 @@ from limner.domain.event import Happening, Notice, Preview, Step
 from limner.domain.recipe import AdapterRef, InputRole, Recipe, Task
 from limner.families.diffusion.adapting import Wearing, Worn, put_on
 from limner.families.diffusion.calls import OWN, Manner, arguments_of, negative_of, takes, to_pixels
-from limner.families.diffusion.conditioning import condition
+from limner.families.diffusion.conditioning import Conditioning, condition
 from limner.families.diffusion.demand import Way
 from limner.families.diffusion.easing import eased, eases, named
 from limner.families.diffusion.extras import clip_skip_of, guidance_of, profile_of
@@ -22,7 +22,7 @@ from limner.families.diffusion.loading import (
     memory_told,
     quiet,
 )
-from limner.families.diffusion.memo import Memo
+from limner.families.diffusion.memo import Answers, Memo, manner_of
 from limner.families.diffusion.previews import LatentMap, fit_map, spread
 from limner.families.diffusion.profiles import Tuning
 from limner.families.diffusion.references import Redux, Spectacles, shown
@@ -59,6 +59,7 @@ class DiffusionModel:
         self._worn: tuple[AdapterRef, ...] = ()
         self._wearing = Wearing()
         self._pipelines: dict[type, Any] = {}
+        self._answers, self._conditions = Answers(), Answers()
         self._first = self._keep(pipeline)
         own = pipeline.scheduler
         self._noise = {**own.config, "_class_name": type(own).__name__}
@@ -206,8 +207,8 @@ class DiffusionModel:
             return
         self._wearing.take_off()
         self._worn = ()
-        for pipeline in self._pipelines.values():
-            pipeline.encode_prompt.forget()
+        self._answers.forget()
+        self._conditions.forget()
         if wanted:
             worn = [
                 Worn(order.file_of(one.sha256), one.name, one.weight, one.text_weight)
@@ -221,7 +222,10 @@ class DiffusionModel:
         against = negative_of(recipe, pipeline, self._manner.guidance)
         skip, limit = clip_skip_of(recipe), self._manner.limit
         with memory_told(), quiet():
-            heard = condition(pipeline, [recipe.prompt], [against], limit, skip)
+            key = (type(pipeline), recipe.prompt, against, limit, skip)
+            heard: Conditioning = self._conditions.get(
+                key, lambda: condition(pipeline, [recipe.prompt], [against], limit, skip)
+            )
         for notice in heard.notices:
             watch.tell(notice)
         return heard.arguments
@@ -243,7 +247,8 @@ class DiffusionModel:
 
     def _keep(self, pipeline: Any) -> Any:
         pipeline.set_progress_bar_config(disable=True)
-        pipeline.encode_prompt = Memo(pipeline.encode_prompt)
+        encode = pipeline.encode_prompt
+        pipeline.encode_prompt = Memo(encode, self._answers, manner_of(pipeline))
         for ease in named(self._eased):
             ease.apply(pipeline)
         self._pipelines[type(pipeline)] = pipeline
