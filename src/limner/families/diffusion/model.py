@@ -92,9 +92,11 @@ class DiffusionModel:
 
     @property
     def fitting(self) -> str:
-        """How it was made to fit into memory, and whose parts it borrowed."""
+        """How it was made to fit into memory, whose parts it borrowed, and what attends."""
         packed = (f"weights in {self._packed}",) if self._packed else ()
-        return ", ".join((*filter(None, (self._lent,)), *packed, *self._eased))
+        kernel = self._tuning.kernel
+        attended = (f"attention by {kernel.strip('_')}",) if kernel else ()
+        return ", ".join((*filter(None, (self._lent,)), *packed, *self._eased, *attended))
 
     def perform(self, orders: Sequence[Order], watch: Watch) -> list[Pixels]:
         """Draw orders, one at a time."""

@@ -2,7 +2,8 @@
 
 exact    nothing: the pixels of plain diffusers
 fast     the same numbers in another order: channels last in memory, projections of attention
-         fused where no adapter lies beside them, repeated blocks compiled on a GPU
+         fused where no adapter lies beside them; on a GPU repeated blocks compiled, and attention
+         by cuDNN where that is the fastest kernel there is
 faster   and steps whose first block changes little take the rest from the step before
          (first-block cache), where the denoiser is made of blocks that allow it; on a GPU that
          multiplies in 8 bits, the large layers of its blocks do
@@ -26,6 +27,12 @@ class Profile(StrEnum):
 CACHED = frozenset({"flux1", "qwen-image"})
 """Families whose denoisers tell by their first block whether a step changes much."""
 
+_TELLING = frozenset({"FluxTransformer2DModel", "QwenImageTransformer2DModel"})
+"""Those denoisers."""
+
+NARROWED = frozenset({"sdxl", "flux1", "flux2", "chroma", "qwen-image", "z-image", "krea2"})
+"""Families whose denoisers spend their time in large layers of blocks that repeat."""
+
 _THRESHOLD = 0.08
 """How much the first block's answer may change, relative to itself, for the rest to be kept."""
 
@@ -36,7 +43,8 @@ _FLAT = frozenset({"AutoencoderKL", "AutoencoderKLFlux2", "AutoencoderDC", "UNet
 def profiles_of(family: str) -> tuple[str, ...]:
     """Return the profiles that a family has."""
     slow = (Profile.EXACT, Profile.FAST)
-    return tuple(one.value for one in (*slow, *((Profile.FASTER,) if family in CACHED else ())))
+    faster = (Profile.FASTER,) if family in CACHED | NARROWED else ()
+    return tuple(one.value for one in (*slow, *faster))
 
 
 def multiplies_fp8(device: str) -> bool:
@@ -47,6 +55,26 @@ def multiplies_fp8(device: str) -> bool:
     return capability >= (8, 9)
 
 
+def attention_kernel(device: str) -> str | None:
+    """Return the fastest kernel for attention on a device, as diffusers calls it; None: its own.
+
+    cuDNN's is the fastest that comes with torch from Hopper on, where it computes at all.
+    """
+    if device != "cuda":
+        return None
+    torch = libraries().torch
+    if torch.cuda.get_device_capability() < (9, 0):
+        return None
+    attention: Any = import_module("torch.nn.attention")
+    tried = torch.zeros(1, 2, 256, 64, device=device, dtype=torch.bfloat16)
+    try:
+        with attention.sdpa_kernel(attention.SDPBackend.CUDNN_ATTENTION):
+            torch.nn.functional.scaled_dot_product_attention(tried, tried, tried)
+    except RuntimeError:
+        return None
+    return "_native_cudnn"
+
+
 class Tuning:
     """What was changed in the parts of a pipeline for speed."""
 
@@ -55,6 +83,12 @@ class Tuning:
         self._device = device
         self._laid = self._fused = self._compiled = self._cached = False
         self._narrowed: list[Any] = []
+        self._kernel: str | None = None
+
+    @property
+    def kernel(self) -> str | None:
+        """The kernel that attention was given to, as diffusers calls it; None for its own."""
+        return self._kernel
 
     def tune(self, profile: Profile, plain: bool) -> None:
         """Make the parts draw by a profile; `plain` says that nothing lies beside their weights."""
@@ -62,8 +96,9 @@ class Tuning:
         self._lay(fast)
         self._fuse(fast and plain)
         self._narrow(profile is Profile.FASTER and plain and multiplies_fp8(self._device))
+        self._attend(attention_kernel(self._device) if fast else None)
         self._compile(fast and self._device == "cuda")
-        self._cache(profile is Profile.FASTER)
+        self._cache(profile is Profile.FASTER and type(self._denoiser).__name__ in _TELLING)
 
     @property
     def _denoiser(self) -> Any:
@@ -88,6 +123,16 @@ class Tuning:
         else:
             denoiser.unfuse_qkv_projections()
         self._fused = wanted
+
+    def _attend(self, wanted: str | None) -> None:
+        denoiser = self._denoiser
+        if wanted == self._kernel or not hasattr(denoiser, "set_attention_backend"):
+            return
+        if wanted is None:
+            denoiser.reset_attention_backend()
+        else:
+            denoiser.set_attention_backend(wanted)
+        self._kernel = wanted
 
     def _narrow(self, wanted: bool) -> None:
         if wanted is bool(self._narrowed):
