@@ -55,6 +55,8 @@ def run_bench(desk: Desk, tell: Callable[[str], None]) -> Iterator[Measure]:
     tell("warm pictures")
     seconds = [_timed(partial(_draw, desk, word, "native")) for word in _PROMPTS]
     yield Measure("warm native picture", median(seconds), "s", f"median of {len(seconds)}")
+    few = [_timed(partial(_draw, desk, word, "native", steps=4)) for word in _PROMPTS]
+    yield Measure("in four steps", median(few), "s", f"median of {len(few)}")
     batch = _timed(lambda: desk.generate("a cat", count=8, size=_native(desk), seed=1)) / 8
     yield Measure("one of eight in a batch", batch, "s")
     ratio = median(seconds) / batch
@@ -68,6 +70,10 @@ def run_bench(desk: Desk, tell: Callable[[str], None]) -> Iterator[Measure]:
     tell("cutting out")
     desk.cutout(made.file)
     yield Measure("cutout", _timed(lambda: desk.cutout(_noise_photo())), "s", str(_PHOTO))
+    tell("switching models")
+    switched = [_switched(desk, word) for word in _PROMPTS]
+    overhead = 1000 * (median(switched) - median(seconds))
+    yield Measure("switch between models in memory", overhead, "ms", "added to a warm picture")
     tell("erasing")
     yield from _erasing(desk)
     yield Measure("peak memory", machine.peak_memory() / 1e6, "MB", "of the whole run")
@@ -83,8 +89,14 @@ def _erasing(desk: Desk) -> Iterator[Measure]:
     yield Measure("erase", _timed(lambda: desk.erase(photo, mask)), "s", str(_PHOTO))
 
 
-def _draw(desk: Desk, prompt: str, size: str) -> list[Made]:
-    return desk.generate(prompt, size=_native(desk) if size == "native" else None)
+def _switched(desk: Desk, prompt: str) -> float:
+    """Return the seconds of a picture that is drawn right after another model was used."""
+    desk.cutout(_noise_photo())
+    return _timed(partial(_draw, desk, prompt, "native"))
+
+
+def _draw(desk: Desk, prompt: str, size: str, steps: int | None = None) -> list[Made]:
+    return desk.generate(prompt, size=_native(desk) if size == "native" else None, steps=steps)
 
 
 def _native(desk: Desk) -> Size:
