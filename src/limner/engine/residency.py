@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from limner.domain.card import Installed
 from limner.domain.errors import ModelUnavailable, OutOfMemory
 from limner.domain.event import Loading
-from limner.domain.recipe import ModelRef
+from limner.domain.recipe import ModelRef, Size
 from limner.engine.engine import Resident
 from limner.families.family import Family, Judge, LoadedModel, Placement, Watch
 
@@ -23,12 +23,17 @@ class Residency:
         self._budget = budget
         self._models: OrderedDict[str, tuple[str, LoadedModel | Judge]] = OrderedDict()
 
-    def get(self, ref: ModelRef, threads: Callable[[], int], watch: Watch) -> LoadedModel | Judge:
-        """Return the model in memory, loading it (and letting others go) if need be."""
+    def get(
+        self, ref: ModelRef, threads: Callable[[], int], watch: Watch, size: Size | None = None
+    ) -> LoadedModel | Judge:
+        """Return the model in memory, loading it (and letting others go) if need be.
+
+        `size` is what it is to draw at, in pixels, where it draws.
+        """
         held = self._models.get(ref.sha256)
         if held is None:
             watch.tell(Loading(ref.name))
-            held = (ref.name, self._load(ref, threads()))
+            held = (ref.name, self._load(ref, threads(), watch, size))
             self._models[ref.sha256] = held
         self._models.move_to_end(ref.sha256)
         self._make_room()
@@ -43,7 +48,9 @@ class Residency:
         while self._models:
             self._models.popitem()[1][1].close()
 
-    def _load(self, ref: ModelRef, threads: int) -> LoadedModel | Judge:
+    def _load(
+        self, ref: ModelRef, threads: int, watch: Watch, size: Size | None
+    ) -> LoadedModel | Judge:
         installed = self._locate(ref)
         family = self._families.get(installed.card.family)
         if family is None:
@@ -51,7 +58,7 @@ class Residency:
                 f"{ref.name} is of the family {installed.card.family}, which is not installed."
             )
         try:
-            return family.load(installed, Placement(threads, self._release))
+            return family.load(installed, Placement(threads, self._release, size, watch.tell))
         except MemoryError as error:
             raise OutOfMemory(
                 f"{ref.name} does not fit into the memory that is free. Close other programs, "

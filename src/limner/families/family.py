@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from limner.domain.card import Installed, ModelCard
 from limner.domain.event import CancelToken, Happening
-from limner.domain.recipe import InputRole, Recipe
+from limner.domain.recipe import InputRole, Recipe, Size
 
 Hash = Callable[[Path], str]
 """Returns the sha256 of a file as 64 hexadecimal digits; what did not change is not read twice."""
@@ -29,15 +29,22 @@ def _keep_all(_: int) -> None:
     return
 
 
+def _tell_nobody(_: Happening) -> None:
+    return
+
+
 @dataclass(frozen=True)
 class Placement:
     """Where and how a model runs: what the engine decided, not the Recipe.
 
-    `make_room` lets other models go until that many bytes are free, or none is left to go.
+    `make_room` lets other models go until that many bytes are free, or none is left to go. `size`
+    is what is drawn first, None where that is not known; `tell` is told what had to be done.
     """
 
     threads: int
     make_room: Callable[[int], None] = _keep_all
+    size: Size | None = None
+    tell: Callable[[Happening], None] = _tell_nobody
 
 
 @dataclass(frozen=True)

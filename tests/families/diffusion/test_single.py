@@ -31,6 +31,7 @@ import torch  # noqa: E402 - it needs what the line above asks for
 from limner.families.diffusion.loading import load_pipeline, parts_of  # noqa: E402
 from limner.families.diffusion.model import DiffusionModel  # noqa: E402
 from limner.families.diffusion.ways import load_fitting  # noqa: E402
+from limner.families.family import Placement  # noqa: E402
 from tests.families.diffusion import original, tiny  # noqa: E402
 from tests.families.diffusion.test_driver import CPU, Witness, order_of  # noqa: E402
 from tests.families.diffusion.test_ways import WORK  # noqa: E402
@@ -201,7 +202,7 @@ def test_one_file_draws_what_its_folder_draws(
     path = original.save(tmp_path / "all of it.safetensors", in_one(pipeline))
     described(pipeline, monkeypatch, family)
     with whole(path, found) as (folder, parts):
-        loaded = load_fitting(folder, (WORK,), lambda _: None, parts)
+        loaded = load_fitting(folder, (WORK,), Placement(1), parts)
     assert not folder.exists()
     assert np.array_equal(drawn(family, loaded.pipeline, found.prediction or "v"), expected)
 
@@ -215,7 +216,7 @@ def test_a_model_that_says_zero_snr_is_asked_so(
     described(pipeline, monkeypatch, "sdxl")
     found = Finding(**{**vars(FOUND["sdxl"]), "prediction": "v"})
     with whole(path, found) as (folder, parts):
-        loaded = load_fitting(folder, (WORK,), lambda _: None, parts)
+        loaded = load_fitting(folder, (WORK,), Placement(1), parts)
     config = loaded.pipeline.scheduler.config
     assert config.prediction_type == "v_prediction"
     assert config.rescale_betas_zero_snr
@@ -278,7 +279,7 @@ def test_bad_files_are_refused_with_a_reason(
         whole(path, FOUND["sd1"]) as (folder, parts),
         pytest.raises(WeightsRejected, match=told),
     ):
-        load_fitting(folder, (WORK,), lambda _: None, parts)
+        load_fitting(folder, (WORK,), Placement(1), parts)
 
 
 def test_the_card_of_one_file_does_not_depend_on_its_name(tmp_path: Path) -> None:

@@ -2,18 +2,21 @@
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from limner.domain.capability import Sizes
 from limner.domain.errors import OutOfMemory
-from limner.domain.event import Notice
+from limner.domain.event import Happening, Notice
 from limner.domain.recipe import Size, Task
 from limner.families.diffusion.activations import Work
 from limner.families.diffusion.demand import Machine, Way
 from limner.families.diffusion.easing import eased, eases
 from limner.families.diffusion.facts import facts_of
+from limner.families.diffusion.family import _works
 from limner.families.diffusion.inventory import take_inventory
 from limner.families.diffusion.loading import Device, bytes_of, load_pipeline
 from limner.families.family import Pixels
@@ -26,6 +29,7 @@ import torch  # noqa: E402 - it needs what the line above asks for
 from limner.families.diffusion import ways  # noqa: E402
 from limner.families.diffusion.calls import manner_of  # noqa: E402
 from limner.families.diffusion.model import DiffusionModel  # noqa: E402
+from limner.families.family import Placement  # noqa: E402
 from tests.families.diffusion import tiny  # noqa: E402
 from tests.families.diffusion.test_driver import CPU, SIDE, Witness, order_of  # noqa: E402
 
@@ -101,12 +105,12 @@ def test_others_leave_before_a_lesser_way_is_taken(
         free[0] = 8 * GB
 
     monkeypatch.setattr(ways, "machine_here", lambda: here(free[0]))
-    loaded = ways.load_fitting(folder, (WORK,), release)
+    loaded = ways.load_fitting(folder, (WORK,), Placement(1, release))
     assert loaded.way == Way("float32")
     assert len(asked) == 1
     assert asked[0] > GB // 10
     free[0], asked[:] = 8 * GB, []
-    ways.load_fitting(folder, (WORK,), release)
+    ways.load_fitting(folder, (WORK,), Placement(1, release))
     assert not asked
 
 
@@ -115,7 +119,7 @@ def test_where_nothing_fits_the_error_says_what_would_help(
 ) -> None:
     monkeypatch.setattr(ways, "machine_here", lambda: here(GB // 10))
     with pytest.raises(OutOfMemory, match="close other programs"):
-        ways.load_fitting(folder, (WORK,), lambda _: None)
+        ways.load_fitting(folder, (WORK,), Placement(1))
 
 
 @pytest.mark.parametrize("folder", ["flux"], indirect=True)
@@ -134,7 +138,9 @@ def test_a_wrong_prediction_is_followed_by_a_smaller_way(
     large = Work(Size(width=2048, height=2048))
     monkeypatch.setattr(ways, "load_way", load)
     monkeypatch.setattr(ways, "machine_here", lambda: here(64 * GB))
-    loaded = ways.load_fitting(folder, (large,), lambda _: None)
+    told: list[Happening] = []
+    loaded = ways.load_fitting(folder, (large,), Placement(1, tell=told.append))
+    assert [one.code for one in told if isinstance(one, Notice)] == ["less_memory"]
     assert len(tried) == 2
     assert loaded.way == tried[1] != tried[0]
 
@@ -148,3 +154,18 @@ def test_what_was_done_is_not_tried_again() -> None:
     assert [one.name for one in eases("cuda", blocks)] == names[:1]
     assert eased(Way("bfloat16", offload="sequential", tiling=True)) == (names[0], names[2])
     assert eased(Way("bfloat16")) == ()
+
+
+def test_memory_is_planned_for_the_size_that_is_asked_for() -> None:
+    facts = facts_of("sdxl", "base")
+    usual = facts.size
+    card: Any = SimpleNamespace(
+        capability=SimpleNamespace(
+            sizes=Sizes(default=usual, drawn=facts.area, multiple=8), negative_prompt=True
+        )
+    )
+    small, large = Size(width=512, height=512), Size(width=2048, height=1536)
+    assert next(one.size for one in _works(card, None)) == usual
+    assert [one.size for one in _works(card, large)][:2] == [large, usual]
+    assert next(one.size for one in _works(card, small)) == small
+    assert all(one.size.pixels <= small.pixels for one in _works(card, small))

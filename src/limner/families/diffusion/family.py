@@ -104,29 +104,31 @@ class DiffusionFamily:
         from limner.families.diffusion.ways import load_fitting
 
         card, lent = installed.card, ""
+        works = _works(card, placement.size)
         if INDEX in installed.files:
             folder = installed.files[INDEX].parent
             found = recognise_folder(folder)
-            loaded = load_fitting(folder, _works(card), placement.make_room)
+            loaded = load_fitting(folder, works, placement)
         else:
             path = installed.files[SINGLE]
             found = replace(recognise_file(path), variant=card.variant)
             with opened(path, found, installed.neighbours) as (folder, single):
-                loaded = load_fitting(folder, _works(card), placement.make_room, single)
+                loaded = load_fitting(folder, works, placement, single)
                 lent = loan_of(folder) if found.kind is Kind.DENOISER else ""
         manner = manner_of(facts_of(card.family, card.variant), found.prediction)
         threads, way = placement.threads, loaded.way
         return DiffusionModel(loaded.pipeline, manner, loaded.device, threads, way, lent)
 
 
-def _works(card: ModelCard) -> tuple[Work, ...]:
-    """Return what memory is planned for: pictures of the usual size, else of the smallest."""
+def _works(card: ModelCard, asked: Size | None) -> tuple[Work, ...]:
+    """Return what memory is planned for: the size asked for, else the usual; then smaller ones."""
     sizes, guided = card.capability.sizes, card.capability.negative_prompt
     usual = sizes.default or Size(width=512, height=512)
     least = sizes.drawn[0] if sizes.drawn else usual.pixels
     side = max(sizes.multiple, math.isqrt(least) // sizes.multiple * sizes.multiple)
-    every = dict.fromkeys((usual, Size(width=side, height=side)))
-    return tuple(Work(size, guided=guided) for size in every)
+    first = asked or usual
+    smaller = (one for one in (usual, Size(width=side, height=side)) if one.pixels < first.pixels)
+    return tuple(Work(size, guided=guided) for size in (first, *smaller))
 
 
 def _capability(facts: Facts, found: Finding) -> Capability:

@@ -1,12 +1,13 @@
 """Models in memory the way a planner chose: number formats, narrow weights, parts that wait."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from limner.domain.errors import OutOfMemory
+from limner.domain.event import Notice
 from limner.families.diffusion.activations import Work
 from limner.families.diffusion.demand import Machine, Way, storage_of
 from limner.families.diffusion.folders import read_pipeline
@@ -15,6 +16,7 @@ from limner.families.diffusion.inventory import PACKED, Part, take_inventory
 from limner.families.diffusion.loading import Device, libraries, load_pipeline
 from limner.families.diffusion.planner import choose, fits, plans, smaller
 from limner.families.diffusion.single import Single
+from limner.families.family import Placement
 
 _NARROW = {"fp8": "float8_e4m3fn", "float16": "float16", "bfloat16": "bfloat16"}
 
@@ -34,21 +36,21 @@ class Loaded:
 def load_fitting(
     folder: Path,
     works: Sequence[Work],
-    make_room: Callable[[int], None],
+    placement: Placement,
     single: Single | None = None,
 ) -> Loaded:
     """Load a diffusers folder in the best way that fits the memory that is free.
 
     The parts that a `single` file holds come from there instead.
-    It is planned for the first of `works` that anything fits for. `make_room` is asked to free
-    bytes before a lesser way is taken. Where a prediction was wrong and memory runs out, the next
+    It is planned for the first of `works` that anything fits for. The placement is asked to make
+    room before a lesser way is taken. Where a prediction was wrong and memory runs out, the next
     smaller way is tried. Raises OutOfMemory where none fits, and WeightsRejected.
     """
     parts = inventory_of(folder, single)
     machine = _machine(single)
     best = plans(parts, works[0], machine)
     if best and not fits(best[0], machine):
-        make_room(best[0].demand.needed - machine.memory)
+        placement.make_room(best[0].demand.needed - machine.memory)
         machine = _machine(single)
     for work in works:
         try:
@@ -63,6 +65,8 @@ def load_fitting(
             return Loaded(load_way(folder, parts, way, device, single), device, way)
         except MemoryError:
             way = smaller(way, parts, work, machine).way
+            told = "Memory ran out while loading; trying again with less."
+            placement.tell(Notice("less_memory", told))
 
 
 def inventory_of(folder: Path, single: Single | None = None) -> tuple[Part, ...]:
