@@ -52,6 +52,7 @@ COMMANDS = [
     ("doctor",),
     ("bench",),
     ("vellum", "corpus"),
+    ("vellum", "encoder"),
     ("vellum", "lexicon"),
     ("vellum", "train"),
     ("vellum", "export"),

@@ -94,6 +94,17 @@ def _corpus_of(asked: Making) -> Path:
     return corpus
 
 
+def encoder(asked: Export) -> None:
+    """Make the text encoder anew, out of MiniLM's pinned package."""
+    with _training_packages():
+        from limner.training.vellum.minilm import PACKAGE, build_text_encoder
+        from limner.training.vellum.sources import Shelf, read_sources
+
+    package = read_sources(asked.recipe / "sources.toml").package(PACKAGE)
+    build_text_encoder(Shelf(asked.work / "archives"), package, asked.weights)
+    output_of(asked).line(str(asked.weights))
+
+
 def corpus(asked: Making) -> None:
     """Build the pictures that Vellum learns from, out of pinned packages."""
     with _training_packages():
@@ -229,10 +240,12 @@ def evaluate(asked: Judge) -> None:
 def add_to(app: typer.Typer) -> None:
     """Add these commands to the program."""
     group = typer.Typer(
-        help="Make Vellum anew: corpus, train, widen, export, lexicon, upscaler, sheet, evaluate.",
+        help="Make Vellum anew: corpus, encoder, train, widen, export, lexicon, upscaler, sheet, "
+        "evaluate.",
         no_args_is_help=True,
     )
     command(group, Making, "limner vellum corpus")(corpus)
+    command(group, Export, "limner vellum encoder --weights weights/")(encoder)
     command(group, Train, "limner vellum train --minutes 60 --workers 2")(train)
     command(group, Export, "limner vellum export --weights weights/")(export)
     command(group, Export, "limner vellum lexicon --weights weights/")(lexicon)

