@@ -28,6 +28,7 @@ from limner.families.diffusion.reference_family import SEEN_BY_ADAPTERS
 from limner.families.diffusion.regions import LAID_OUT
 from limner.families.diffusion.samplers import samplers_for, schedules_for
 from limner.families.diffusion.single import check_single, recognise_single
+from limner.families.diffusion.tiny_decoder import tiny_decoder_of
 from limner.families.family import Hash, LoadedModel, Placement
 
 _INPUTS: Mapping[Task, TaskInputs] = MappingProxyType(
@@ -100,24 +101,25 @@ class DiffusionFamily:
         Raises WeightsRejected where it cannot be, and ModelUnavailable for a file of a denoiser
         whose other parts are nowhere.
         """
-        from limner.families.diffusion.model import DiffusionModel
+        from limner.families.diffusion.model import Beside, DiffusionModel
         from limner.families.diffusion.ways import load_fitting
 
         card, lent = installed.card, ""
         works = _works(card, placement.size)
         if INDEX in installed.files:
-            folder = installed.files[INDEX].parent
+            place = folder = installed.files[INDEX].parent
             found = recognise_folder(folder)
             loaded = load_fitting(folder, works, placement)
         else:
-            path = installed.files[SINGLE]
+            place = path = installed.files[SINGLE]
             found = replace(recognise_file(path), variant=card.variant)
             with opened(path, found, installed.neighbours) as (folder, single):
                 loaded = load_fitting(folder, works, placement, single)
                 lent = loan_of(folder) if found.kind is Kind.DENOISER else ""
         manner = manner_of(facts_of(card.family, card.variant), found.prediction)
         threads, way = placement.threads, loaded.way
-        return DiffusionModel(loaded.pipeline, manner, loaded.device, threads, way, lent)
+        beside = Beside(lent, tiny_decoder_of(card.family, place))
+        return DiffusionModel(loaded.pipeline, manner, loaded.device, threads, way, beside)
 
 
 def _works(card: ModelCard, asked: Size | None) -> tuple[Work, ...]:

@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from limner.domain.event import Happening, Notice, Preview, Step
@@ -30,8 +32,20 @@ from limner.families.diffusion.regions import Told, laid_out, told
 from limner.families.diffusion.samplers import build, give_noise
 from limner.families.diffusion.seeing import Eyes
 from limner.families.diffusion.steering import Nets, steering_of
+from limner.families.diffusion.tiny_decoder import TinyDecoder, read_tiny_decoder
 from limner.families.diffusion.ways import LOSSY
 from limner.families.family import Order, Pixels, Watch
+
+
+@dataclass(frozen=True)
+class Beside:
+    """What lies beside a model: whose parts it borrows, in words, and its tiny decoder."""
+
+    lent: str = ""
+    tiny: Path | None = None
+
+
+_NOTHING = Beside()
 
 
 class DiffusionModel:
@@ -47,9 +61,9 @@ class DiffusionModel:
         device: Device,
         threads: int,
         way: Way | None = None,
-        lent: str = "",
+        beside: Beside = _NOTHING,
     ) -> None:
-        self._lent = lent
+        self._lent = beside.lent
         self._manner = manner
         self._device = device
         self._threads = threads
@@ -65,7 +79,8 @@ class DiffusionModel:
         self._noise = {**own.config, "_class_name": type(own).__name__}
         # What stands there would be set back to defaults, also where the pipeline knew better.
         self._noise.pop("_use_default_values", None)
-        self._map: LatentMap | None = None
+        self._tiny = beside.tiny
+        self._map: LatentMap | TinyDecoder | None = None
         self._nets = Nets(device)
         told = manner.references == "words"
         self._redux = Redux(pipeline, device) if told else None
@@ -270,8 +285,10 @@ class DiffusionModel:
             return {"callback_on_step_end": follower}
         return {"callback": follower.after, "callback_steps": 1}
 
-    def latent_map(self) -> LatentMap:
-        """Return the map that previews are made with, fitted when first asked."""
+    def latent_map(self) -> LatentMap | TinyDecoder:
+        """Return what previews are made with: a tiny decoder, or a map fitted when first asked."""
+        if self._map is None and self._tiny:
+            self._map = read_tiny_decoder(self._tiny, self._device)
         if self._map is None:
             self._map = fit_map(self._first, self._used.torch)
         return self._map
@@ -281,7 +298,11 @@ class _Follower:
     """Told of each step by a pipeline; tells the watch, and stops when it is asked to."""
 
     def __init__(
-        self, latent_map: Callable[[], LatentMap], pipeline: Any, recipe: Recipe, watch: Watch
+        self,
+        latent_map: Callable[[], LatentMap | TinyDecoder],
+        pipeline: Any,
+        recipe: Recipe,
+        watch: Watch,
     ) -> None:
         self._latent_map, self._pipeline = latent_map, pipeline
         self._recipe, self._watch = recipe, watch
