@@ -18,6 +18,7 @@ import numpy as np
 from limner.domain.errors import ModelNotFound
 from limner.domain.event import CancelToken
 from limner.domain.recipe import ModelRef, Recipe, Size, Task
+from limner.families.diffusion.activations import Work
 from limner.families.diffusion.calls import (
     Manner,
     arguments_of,
@@ -37,7 +38,8 @@ from limner.families.diffusion.loading import (
 from limner.families.diffusion.model import DiffusionModel
 from limner.families.diffusion.profiles import profiles_of
 from limner.families.diffusion.stand_ins import facts_like, stand_in
-from limner.families.family import Order, Pixels, Watch
+from limner.families.diffusion.ways import load_fitting
+from limner.families.family import Order, Pixels, Placement, Watch
 
 Side = Literal["diffusers", "limner"]
 
@@ -137,21 +139,26 @@ def shaped(name: str, asked: Asked, rounds: int) -> Shaped:
 def alone(side: Side, asked: Asked) -> Alone:
     """Load and draw on one side; the process should have done nothing before."""
     began = time.perf_counter()
-    drawing = _Ours(asked) if side == "limner" else _Plain(asked, None)
+    drawing = _Ours(asked, fitted=True) if side == "limner" else _Plain(asked, None)
     loaded = time.perf_counter()
     drawing.draw()
     return Alone(loaded - began, time.perf_counter() - loaded, _peak())
 
 
 class _Ours:
-    """Limner's driver."""
+    """Limner's driver; `fitted`: loaded as users get it, made to fit the memory that is free."""
 
-    def __init__(self, asked: Asked) -> None:
+    def __init__(self, asked: Asked, *, fitted: bool = False) -> None:
         folder = Path(asked.folder)
         self._order = _order(asked)
-        self._device = choose_device()
-        self.pipeline = load_pipeline(folder, self._device)
-        self._model = DiffusionModel(self.pipeline, _manner(folder), self._device, asked.threads)
+        device, way = choose_device(), None
+        if fitted:
+            work = Work(self._order.recipe.size, guided=True)
+            loaded = load_fitting(folder, (work,), Placement(asked.threads))
+            self.pipeline, device, way = loaded.pipeline, loaded.device, loaded.way
+        else:
+            self.pipeline = load_pipeline(folder, device)
+        self._model = DiffusionModel(self.pipeline, _manner(folder), device, asked.threads, way)
 
     def draw(self) -> Pixels:
         return self._model.perform([self._order], Watch(lambda _: None, CancelToken()))[0]
