@@ -17,7 +17,10 @@ PROMPTS = (
     ("a mushroom", "flat"), ("a crown", "3d"), ("a light bulb", "flat"), ("a panda", "simple"),
     ("a purple octopus", "3d"), ("a cat on a pink background", "flat"), ("a tree", "soft"),
     ("a birthday cake", "flat"), ("a robot", "flat"), ("a crab", "3d"), ("a car", "flat"),
-    ("a cup of coffee", "flat"),
+    ("a cup of coffee", "flat"), ("a bear wearing a top hat", "3d"), ("a dog and a fox", "flat"),
+    ("a sun behind a cloud", "3d"), ("a lion wearing a crown", "flat"),
+    ("twelve strawberries", "flat"), ("a rocket above the earth", "3d"),
+    ("a ghost holding a pumpkin", "3d"), ("a dog wearing glasses", "flat"),
 )  # fmt: skip
 
 
