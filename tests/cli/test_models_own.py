@@ -161,14 +161,14 @@ def test_an_import_takes_over_the_adapters_that_are_here(
     limner("models", "add", webui)
     picture = folder / "fox.png"
     picture.write_bytes(png(parameters=SETTINGS))
-    [record] = limner("import", picture, "--model", "paint", "--json").records
+    [record] = limner("import", picture, "--json").records
     assert record["drawn_by"] == "paint"
     assert record["draft"]["adapters"] == ["ink:0.8:0.5"]
     assert (record["draft"]["sampler"], record["draft"]["schedule"]) == ("dpmpp_2m", "karras")
     [told] = [one for one in record["unmapped"] if one["name"] == "adapter"]
     assert told["value"] == "oil, weight 0.4"
     assert "limner models add" in told["reason"]
-    assert "ink:0.8:0.5" in limner("import", picture, "--model", "paint").out
+    assert "ink:0.8:0.5" in limner("import", picture).out
 
 
 @pytest.mark.parametrize(
@@ -198,6 +198,6 @@ def test_a_picture_names_no_paths_on_this_machine(
     metadata = {"positive_prompt": "a fox", "seed": 1, "loras": [{"model": {"name": str(ink)}}]}
     picture = folder / "fox.png"
     picture.write_bytes(png(invokeai_metadata=json.dumps(metadata)))
-    [record] = limner("import", picture, "--model", "paint", "--json").records
+    [record] = limner("import", picture, "--json").records
     assert "adapters" not in record["draft"]
     assert "adapter" in {one["name"] for one in record["unmapped"]}

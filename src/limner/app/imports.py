@@ -119,14 +119,15 @@ def draw_imported(
 
 
 def _find(studio: Studio, settings: ForeignSettings) -> ModelCard | None:
-    """Return the model that made a picture, if we know it by its hash, or else by its name."""
+    """Return the model that made a picture, if we know it by its hash, or else by its name.
+
+    A model of the user's own is known by its name; its card is as its headers tell, since reading
+    it whole takes long.
+    """
     if settings.model is None:
         return None
-    able = [
-        card
-        for card in studio.models.catalog.cards()
-        if card.capability.supports(settings.draft.task)
-    ]
+    task = settings.draft.task
+    able = [card for card in studio.models.catalog.cards() if card.capability.supports(task)]
     digits = re.sub(r"^(sha256:|0x)", "", (settings.model.hash or "").lower())
     if len(digits) >= _FEWEST_DIGITS:
         for card in able:
@@ -136,7 +137,8 @@ def _find(studio: Studio, settings: ForeignSettings) -> ModelCard | None:
     if settings.recipe is not None or not settings.model.name:
         return None
     stem = _stem(settings.model.name).lower()
-    return next((card for card in able if card.name.lower() == stem), None)
+    own = (card for card in studio.models.own() if card.capability.supports(task))
+    return next((card for card in (*able, *own) if card.name.lower() == stem), None)
 
 
 def _worn(

@@ -83,10 +83,7 @@ def admit(
     in the journal. What was asked is not: the journal is for good, and names the rule.
     """
     policy = library.policy(workspace)
-    alike = {
-        (one.model, one.upscaler, one.adapters, one.prompt, one.negative_prompt): one
-        for one in recipes
-    }
+    alike = {(one.models, one.prompt, one.negative_prompt, one.layout): one for one in recipes}
     for recipe in alike.values():
         card = find_forbidden(recipe, models) if policy.commercial else None
         if card is not None:

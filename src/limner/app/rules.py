@@ -66,13 +66,14 @@ def find_broken(recipe: Recipe, rules: Sequence[PromptRule]) -> tuple[PromptRule
 
     A rule that takes too long on the words counts as broken.
     """
-    for where in ("prompt", "negative_prompt"):
-        words = getattr(recipe, where)
+    regions = (("prompt of a region", one.prompt) for one in recipe.layout)
+    said = (("prompt", recipe.prompt), ("negative prompt", recipe.negative_prompt), *regions)
+    for where, words in said:
         texts = tuple(dict.fromkeys((words, _as_it_reads(words)))) if words else ()
         for rule in rules:
             pattern = _read_pattern(rule.pattern)
             if any(_fits(pattern, text) is not False for text in texts):
-                return rule, where.replace("_", " ")
+                return rule, where
     return None
 
 
