@@ -145,15 +145,24 @@ def test_a_missing_runtime_is_named(settings: Settings, monkeypatch: pytest.Monk
     real = importlib.metadata.version
 
     def version(name: str) -> str:
-        if name == "ncnn":
+        if name in ("ncnn", "torch"):
             raise importlib.metadata.PackageNotFoundError(name)
         return real(name)
 
     monkeypatch.setattr(importlib.metadata, "version", version)
-    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     found = findings(settings)
     assert (found["ncnn"].state, found["onnxruntime"].state) == (State.FAIL, State.OK)
     assert "absent" in found["torch"].detail
+    assert "limner[torch]" in found["torch"].detail
+    assert "gpu" not in found
+
+
+def test_what_open_models_run_on_is_told(settings: Settings) -> None:
+    pytest.importorskip("diffusers", reason="diffusers comes with the extra [torch]")
+    found = findings(settings)
+    assert found["torch"].detail == f"{importlib.metadata.version('torch')} (open models)"
+    assert found["gpu"].detail
+    assert failures(settings) == {}
 
 
 def test_a_package_that_lacks_a_model_s_facts_is_named(

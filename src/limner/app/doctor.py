@@ -1,7 +1,6 @@
 """What this machine has and lacks for drawing, said before it matters."""
 
 import importlib.metadata
-import importlib.util
 import platform
 import shutil
 import tempfile
@@ -87,8 +86,7 @@ def _runtimes() -> Iterator[Finding]:
             yield Finding(package, State.OK, f"{found} ({use})")
         except importlib.metadata.PackageNotFoundError:
             yield Finding(package, State.FAIL, f"missing ({use})", "Install Limner again with pip.")
-    torch = importlib.util.find_spec("torch") is not None
-    yield Finding("torch", State.OK, "present" if torch else "absent; only training needs it")
+    yield from _open_models()
     npm = shutil.which("npm")
     yield Finding(
         "npm",
@@ -96,6 +94,26 @@ def _runtimes() -> Iterator[Finding]:
         npm or "absent",
         "" if npm else "Some models are pulled through npm; install Node.js to pull them.",
     )
+
+
+def _open_models() -> Iterator[Finding]:
+    """Tell what open models run on: the libraries of the extra [torch], and a GPU if there is."""
+    found: dict[str, str] = {}
+    for package in ("torch", "diffusers", "transformers"):
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            told = "absent; open models need it: pip install “limner[torch]”"
+            yield Finding(package, State.OK, told)
+        else:
+            yield Finding(package, State.OK, f"{found[package]} (open models)")
+    if len(found) == 3:
+        from limner.families.diffusion.hardware import machine_here
+
+        here = machine_here()
+        gpu = "none; open models run on the CPU" if here.device == "cpu" else here.name
+        free = "" if here.device == "cpu" else f", {here.memory / 1024**3:.1f} GB free"
+        yield Finding("gpu", State.OK, gpu + free)
 
 
 def _home(home: Path) -> Finding:
