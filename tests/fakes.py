@@ -138,12 +138,24 @@ class FakeFamily:
         raise AssertionError("the fake engine loads nothing")
 
 
+ENVIRONMENT = Environment(
+    limner="0",
+    python="3",
+    platform="test",
+    processor="test",
+    device="cpu",
+    dtype="uint8",
+    threads=1,
+)
+
+
 @dataclass
 class FakeEngine:
     """Draws a gradient for each Recipe: same Recipe, same pixels, and no two alike.
 
     Each step takes `delay` seconds. The word “unheard” in a prompt gives a notice, “crash” an
-    error that nobody expected. Every picture is found `unsafe`, or by `scores` of its digest.
+    error that nobody expected. Pictures are `lighter` than usual, drawn in an `environment`. Every
+    picture is found `unsafe`, or by `scores` of its digest.
     """
 
     delay: float = 0.0
@@ -152,6 +164,8 @@ class FakeEngine:
     scores: dict[str, float] = field(default_factory=dict)
     judged: list[str] = field(default_factory=list)
     closed: bool = False
+    environment: Environment = ENVIRONMENT
+    lighter: int = 0
 
     def perform(self, orders: Sequence[Order], watch: Watch) -> Iterator[Drawn]:
         for position, order in enumerate(orders):
@@ -167,7 +181,9 @@ class FakeEngine:
                 watch.tell(Step(index, "draw", step + 1, steps))
             watch.token.check()
             self.performed.append(order.recipe)
-            yield Drawn(index, gradient(order.recipe), ENVIRONMENT, time.perf_counter() - began)
+            pixels = gradient(order.recipe)
+            pixels[..., :3] = np.clip(pixels[..., :3].astype(int) + self.lighter, 0, 255)
+            yield Drawn(index, pixels, self.environment, time.perf_counter() - began)
 
     def judge(self, model: ModelRef, pixels: Pixels, watch: Watch) -> float:
         watch.token.check()
@@ -185,17 +201,6 @@ class FakeEngine:
             watch.tell(Notice("unheard", "The word “unheard” is not known to this model."))
         if "crash" in recipe.prompt:
             raise ZeroDivisionError("the prompt said so")
-
-
-ENVIRONMENT = Environment(
-    limner="0",
-    python="3",
-    platform="test",
-    processor="test",
-    device="cpu",
-    dtype="uint8",
-    threads=1,
-)
 
 
 def gradient(recipe: Recipe) -> Pixels:

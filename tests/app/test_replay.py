@@ -3,7 +3,7 @@
 import pytest
 
 from limner.app.desk import Desk
-from limner.app.replay import Likeness, replay
+from limner.app.replay import Change, Likeness, replay
 from limner.app.studio import Made, Progress
 from limner.domain.errors import PictureRefused, PromptRefused
 from limner.domain.event import Happening, Preview
@@ -60,3 +60,35 @@ def test_what_is_written_is_signed(desk: Desk, made: Made) -> None:
     manifest = read_manifest(found.file, made.asset.media_type, keyring.anchors())
     assert manifest is not None
     assert manifest.state is Standing.TRUSTED
+
+
+def test_what_differs_of_the_environment_is_told(
+    desk: Desk, made: Made, engine: FakeEngine
+) -> None:
+    engine.environment = engine.environment.model_copy(
+        update={"dtype": "bfloat16", "libraries": (("torch", "2.13.0"),)}
+    )
+    found = replay(desk.studio, desk.actor, desk.workspace, made.asset)
+    assert found.changes == (
+        Change("dtype", "uint8", "bfloat16"),
+        Change("torch", "none", "2.13.0"),
+    )
+
+
+@pytest.mark.parametrize(("lighter", "likeness"), [(1, Likeness.ALIKE), (60, Likeness.DIFFERENT)])
+def test_how_alike_two_pictures_are_is_measured(
+    desk: Desk, made: Made, engine: FakeEngine, lighter: int, likeness: Likeness
+) -> None:
+    engine.lighter = lighter
+    found = replay(desk.studio, desk.actor, desk.workspace, made.asset)
+    assert found.likeness is likeness
+    assert found.mean is not None
+    assert found.largest is not None
+    assert 0 < found.mean <= found.largest
+    assert found.changes == ()
+
+
+def test_where_a_file_from_elsewhere_was_made_is_not_known(desk: Desk, made: Made) -> None:
+    found = replay(desk.studio, desk.actor, desk.workspace, made.file)
+    assert found.likeness is Likeness.IDENTICAL
+    assert found.changes is None

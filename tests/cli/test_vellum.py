@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from limner.training.vellum import corpus, evaluate, export, lexicon, loop, sheets
+from limner.training.vellum import corpus, evaluate, export, lexicon, loop, plots, sheets
 
 from .conftest import Limner
 
@@ -102,8 +102,16 @@ def test_evaluate(limner: Limner, folders: Path, monkeypatch: pytest.MonkeyPatch
         return SimpleNamespace(table=lambda: "| clear | 0.90 |")
 
     monkeypatch.setattr(evaluate, "evaluate", measure)
+    monkeypatch.setattr(plots, "plot_evaluation", lambda _, target: (target / "figures.png",))
+    monkeypatch.setattr(plots, "plot_training", lambda _, target: target / "training.png")
     ran = limner("vellum", "evaluate", "--weights", str(RECIPE))
-    assert (ran.status, ran.out) == (0, "| clear | 0.90 |\n")
+    target = RECIPE / "sheets"
+    assert (ran.status, ran.lines) == (0, ["| clear | 0.90 |", f"{target}/figures.png"])
+    (WORK / "run").mkdir(exist_ok=True)
+    (WORK / "run" / "log.jsonl").touch()
+    ran = limner("vellum", "evaluate", "--weights", str(RECIPE))
+    assert ran.lines[-1] == f"{target}/training.png"
+    del asked[1:]
     assert asked == [evaluate.EvaluateConfig(RECIPE, WORK / "corpus", RECIPE, WORK / "run")]
 
 

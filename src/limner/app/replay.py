@@ -41,14 +41,16 @@ class Replayed:
     """What came of a replay.
 
     `mean` and `largest` are colour differences (CIEDE2000), 0 where the pixels are identical
-    and None where they cannot be compared. `file` is the picture drawn again, sealed, not kept.
+    and None where they cannot be compared. `changes` tells what of the Environment differs, None
+    where it is not known in which one the picture was made: only the library keeps that. `file`
+    is the picture drawn again, sealed, not kept.
     """
 
     recipe: Recipe
     likeness: Likeness
     mean: float | None
     largest: float | None
-    changes: tuple[Change, ...]
+    changes: tuple[Change, ...] | None
     file: bytes
 
 
@@ -120,10 +122,10 @@ def _likeness(mean: float | None, largest: float | None) -> Likeness:
     return Likeness.ALIKE if mean < _SEEN else Likeness.DIFFERENT
 
 
-def _changes(then: Environment | None, drawn: Drawn) -> tuple[Change, ...]:
+def _changes(then: Environment | None, drawn: Drawn) -> tuple[Change, ...] | None:
     """Return what differs between the Environment a picture was made in and this one."""
     if then is None:
-        return ()
+        return None
     before, now = (_parts(one) for one in (then, drawn.environment))
     return tuple(
         Change(name, before.get(name, "none"), now.get(name, "none"))

@@ -96,9 +96,9 @@ def _tell(output: Output, found: "Replayed") -> None:
                 "mean_difference": found.mean,
                 "largest_difference": found.largest,
                 "recipe_digest": found.recipe.digest,
-                "environment": {
-                    one.name: {"then": one.then, "now": one.now} for one in found.changes
-                },
+                "environment": None
+                if found.changes is None
+                else {one.name: {"then": one.then, "now": one.now} for one in found.changes},
             }
         )
         return
@@ -106,5 +106,7 @@ def _tell(output: Output, found: "Replayed") -> None:
     if found.mean is not None and found.largest:
         measured = f" (ΔE00 {found.mean:.2f} on average, {found.largest:.1f} at most)"
     output.line(f"{_SAID[found.likeness.value]}{measured}")
-    for one in found.changes:
+    if found.changes is None and found.likeness.value != "identical":
+        output.line("  · what it was made in is not known here; the library that kept it knows")
+    for one in found.changes or ():
         output.line(f"  · {one.name}: was {one.then}, is {one.now}")
