@@ -28,7 +28,7 @@ def main() -> None:
     """Draw every prompt with seed 7 and lay the pictures out with their words."""
     rows = -(-len(PROMPTS) // COLUMNS)
     sheet = Image.new("RGB", (CELL * COLUMNS, (CELL + LABEL) * rows), "white")
-    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(11)
+    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(10)
     with limner.open() as desk:
         for number, (prompt, style) in enumerate(PROMPTS):
             [made] = desk.generate(prompt, seed=7, style=style)
@@ -36,7 +36,7 @@ def main() -> None:
             left, top = number % COLUMNS * CELL, number // COLUMNS * (CELL + LABEL)
             sheet.paste(picture, (left + 5, top + 2), picture)
             words = f"{prompt}, {style}"
-            pen.text((left + CELL // 2, top + CELL), words[:27], "#444", font, anchor="mm")
+            pen.text((left + CELL // 2, top + CELL), words[:32], "#444", font, anchor="mm")
     sheet.save(Path(__file__).with_name("sheet.png"), optimize=True)
 
 
