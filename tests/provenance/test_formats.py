@@ -12,7 +12,16 @@ import pytest
 from PIL import Image, ImageCms
 
 from limner.domain.policy import Detail, Mining
-from limner.domain.recipe import FileFormat, InputRole, ModelRef, Recipe, RecipeInput, Size, Task
+from limner.domain.recipe import (
+    FileFormat,
+    InputRole,
+    ModelRef,
+    Offset,
+    Recipe,
+    RecipeInput,
+    Size,
+    Task,
+)
 from limner.families import raster
 from limner.families.family import Pixels
 from limner.provenance.formats import srgb_profile
@@ -36,7 +45,10 @@ from tests.provenance.test_intake import swapped_profile
 RASTER = [one for one in FileFormat if one is not FileFormat.SVG]
 LOSSLESS = [FileFormat.PNG, FileFormat.WEBP, FileFormat.TIFF]
 WORDS = "a fox 🦊, größer & <wild>"
-TASKS = (Task.TEXT_TO_IMAGE, Task.IMAGE_TO_IMAGE, Task.INPAINT, Task.ERASE, Task.UPSCALE)
+TASKS = (
+    *(Task.TEXT_TO_IMAGE, Task.IMAGE_TO_IMAGE, Task.INPAINT, Task.OUTPAINT, Task.EDIT),
+    *(Task.ERASE, Task.UPSCALE),
+)
 ANY_TASK = (*TASKS, Task.CUTOUT)
 
 
@@ -56,6 +68,7 @@ def recipe(file_format: FileFormat, task: Task = Task.TEXT_TO_IMAGE) -> Recipe:
         prompt=WORDS if task.takes_words else "",
         seed=7,
         size=size,
+        offset=Offset(left=8, top=8) if task is Task.OUTPAINT else None,
         native_size=size,
         steps=20,
         transparent=False,
