@@ -19,9 +19,16 @@ def plot_evaluation(evaluation: Evaluation, target: Path) -> tuple[Path, ...]:
 
 
 def plot_training(log: Path, target: Path) -> Path:
-    """Plot the errors that a run's log tells, on held-out and on trained pictures."""
+    """Plot the errors that a run's log tells, on held-out and on trained pictures.
+
+    Where a run went on from an earlier checkpoint, only what led to its end is shown.
+    """
     told = [json.loads(line) for line in log.read_text("utf-8").splitlines()]
-    looked = [line for line in told if "hold" in line]
+    looked: list[dict[str, float]] = []
+    for line in reversed(told):
+        if "hold" in line and (not looked or line["samples"] < looked[-1]["samples"]):
+            looked.append(line)
+    looked.reverse()
     figure, axes = _sheet()
     for name, label, colour in (
         ("hold", "held out", _COLOURS[0]),
@@ -61,7 +68,7 @@ def _shares(evaluation: Evaluation, target: Path) -> Path:
     axes.set_xlabel("share")
     axes.set_title("What a judge, trained on real pictures alone, says")
     axes.grid(alpha=0.25, axis="x")
-    axes.legend(frameon=False, loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=len(rows))
+    axes.legend(frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1.05), ncols=len(rows))
     return _kept(figure, target / "figures.png")
 
 
