@@ -181,7 +181,7 @@ class FakeEngine:
                 watch.tell(Step(index, "draw", step + 1, steps))
             watch.token.check()
             self.performed.append(order.recipe)
-            pixels = gradient(order.recipe)
+            pixels = gradient(order.recipe).copy()
             pixels[..., :3] = np.clip(pixels[..., :3].astype(int) + self.lighter, 0, 255)
             yield Drawn(index, pixels, self.environment, time.perf_counter() - began)
 

@@ -224,7 +224,7 @@ class DiffusionModel:
             return
         self._wearing.take_off()
         self._worn = ()
-        self._answers.forget()
+        self._first.encode_prompt.forget()
         self._conditions.forget()
         if wanted:
             worn = [
