@@ -245,7 +245,8 @@ class DiffusionModel:
             )
         for notice in heard.notices:
             watch.tell(notice)
-        return heard.arguments
+        # A copy, for what is kept must not change with what one call leaves out.
+        return dict(heard.arguments)
 
     def _pipeline(self, task: Task, nets: Sequence[Any] = ()) -> Any:
         """Return the pipeline that does a task; all share the parts in memory.
