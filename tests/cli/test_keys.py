@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from .conftest import Limner
@@ -44,8 +45,32 @@ def test_der_is_taken_and_nonsense_is_not(limner: Limner, folder: Path) -> None:
     ran = limner("keys", "trust", wrong)
     assert ran.status == 2
     assert "no certificate" in ran.err
-    assert limner("keys", "trust", folder / "none.pem").status == 2
+    ran = limner("keys", "trust", folder / "none.pem")
+    assert ran.status == 3
+    assert "There is no file" in ran.err
     assert limner("keys", "trusted", "--json").records == []
+
+
+def test_a_private_key_is_not_trusted(limner: Limner, folder: Path) -> None:
+    anchor = anchor_of(limner, folder, "Studio Boreas")
+    ran = limner("keys", "trust", anchor.with_name("root.pem"))
+    assert ran.status == 2
+    assert "anchor.pem instead" in ran.err
+    key = serialization.load_pem_private_key(anchor.with_name("root.pem").read_bytes(), None)
+    der = folder / "key.der"
+    der.write_bytes(
+        key.private_bytes(
+            Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+    )
+    assert "private key" in limner("keys", "trust", der).err
+    assert limner("keys", "trusted", "--json").records == []
+
+
+def test_an_owner_without_a_name_is_none(limner: Limner, folder: Path) -> None:
+    ran = limner("keys", "init", "--owner", "", "--home", folder / "other")
+    assert ran.status == 2
+    assert "1 to 64 letters" in ran.err
 
 
 def test_two_strangers_are_not_called_the_same(limner: Limner, folder: Path) -> None:

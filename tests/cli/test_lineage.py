@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from limner.domain.recipe import Recipe
+from limner.families.family import Pixels
 from limner.provenance.watermark import embed
 from tests import fakes
 from tests.app.test_verify import hills
@@ -81,6 +83,45 @@ def test_a_file_stands_for_its_picture(limner: Limner, folder: Path) -> None:
     ran = limner("lineage", folder / "none.png")
     assert ran.status != 0
     assert "none.png" in ran.err
+
+
+def test_a_changed_file_stands_for_what_it_comes_from(
+    limner: Limner, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fakes, "gradient", hills)
+    first = made(limner, "generate", "hills", "--size", "512x512", "--out", "hills.png")
+    Image.open(folder / "hills.png").convert("RGB").save(folder / "copy.jpg", quality=80)
+    ran = limner("lineage", "copy.jpg")
+    assert f"it comes from {first[:12]}" in ran.err
+    assert limner("lineage", "copy.jpg", "--json").records[0]["asset"] == first
+    ran = limner("lineage", photo(folder / "dog.png"))
+    assert ran.status == 3
+    assert "does not know this picture" in ran.err
+    assert limner("library", "remove", first).status == 0
+    assert "no longer in the library" in limner("lineage", "copy.jpg").err
+
+
+def sticker(recipe: Recipe) -> Pixels:
+    """Hills on a round ground, with nothing around them."""
+    pixels = hills(recipe)
+    down, across = np.mgrid[-1 : 1 : 1j * len(pixels), -1 : 1 : 1j * pixels.shape[1]]
+    pixels[..., 3] = np.where(down**2 + across**2 < 0.5, 255, 0)
+    return pixels
+
+
+@pytest.mark.parametrize("ground", ["black", "#00c040"])
+def test_a_sticker_is_recognised_on_another_ground(
+    limner: Limner, folder: Path, monkeypatch: pytest.MonkeyPatch, ground: str
+) -> None:
+    monkeypatch.setattr(fakes, "gradient", sticker)
+    first = made(limner, "generate", "hills", "--size", "512x512", "--out", "hills.png")
+    whole = Image.open(folder / "hills.png")
+    on = Image.new("RGBA", whole.size, ground)
+    on.alpha_composite(whole)
+    on.convert("RGB").save(folder / "on.jpg", quality=90)
+    [record] = limner("verify", "on.jpg", "--json").records
+    assert record["integrity"] == "changed"
+    assert limner("lineage", "on.jpg", "--json").records[0]["asset"] == first
 
 
 def test_a_mark_that_was_put_onto_another_picture_makes_no_copy(

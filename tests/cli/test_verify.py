@@ -1,7 +1,9 @@
 """What the command says of where pictures come from."""
 
+import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -98,6 +100,85 @@ def test_a_full_disk_is_in_nobodys_way(limner: Limner, folder: Path, home: Path)
         assert limner("workspace", "show").status == 0
         assert limner("workspace", "events").status == 0
         assert limner("workspace", "set", "--commercial").status == 7
+
+
+def test_what_never_ends_or_is_too_large_keeps_no_other_from_being_told(
+    limner: Limner, folder: Path
+) -> None:
+    os.mkfifo(folder / "pipe.png")
+    with (folder / "large.png").open("wb") as file:
+        file.truncate(100_000_001)
+    dog = photo(folder / "dog.png")
+    ran = limner("verify", "pipe.png", "large.png", "/dev/zero", dog, "--json")
+    assert ran.status == 3
+    told = ["unreadable", "unreadable", "unreadable", "unmarked"]
+    assert [one["integrity"] for one in ran.records] == told
+    assert "pipe" in ran.records[0]["summary"]
+    assert "larger than 100 MB" in ran.records[1]["summary"]
+
+
+@pytest.mark.parametrize("spoiled", ["a file", "a damaged library"])
+def test_without_a_library_the_rest_is_told(
+    limner: Limner, folder: Path, home: Path, spoiled: str
+) -> None:
+    assert limner("generate", "a fox", "--seed", "1", "--out", "fox.png").status == 0
+    if spoiled == "a file":
+        shutil.rmtree(home)
+        home.write_text("words")
+    else:
+        for left in home.glob("library.sqlite*"):
+            left.unlink()
+        (home / "library.sqlite").write_bytes(b"words" * 1000)
+    [record] = limner("verify", "fox.png", "--json").records
+    assert str(home) in record["unasked"]
+    assert record["manifest"]["state"] == ("valid" if spoiled == "a file" else "trusted")
+    ran = limner("verify", "fox.png")
+    assert ran.status == (0 if spoiled == "a damaged library" else record_status(record))
+    assert "could not be asked" in ran.out
+    assert "not of this library" not in ran.out
+    if spoiled == "a file":
+        assert "is a file" in limner("keys", "show").err
+
+
+def record_status(record: dict[str, Any]) -> int:
+    return {"intact": 0, "unmarked": 2}.get(record["integrity"], 1)
+
+
+def test_ones_own_signature_is_told_from_that_of_somebody_trusted(
+    limner: Limner, folder: Path, home: Path
+) -> None:
+    assert limner("generate", "a fox", "--seed", "1", "--out", "fox.png").status == 0
+    assert "unchanged since signed by you" in limner("verify", "fox.png").out
+    other = folder / "other"
+    assert limner("--home", other, "generate", "a dog", "--seed", "1", "-o", "dog.png").status == 0
+    assert limner("keys", "trust", other / "keys" / "anchor.pem").status == 0
+    ran = limner("verify", "dog.png", "--json")
+    assert (ran.records[0]["manifest"]["state"], ran.records[0]["manifest"]["own"]) == (
+        "trusted",
+        False,
+    )
+    assert "whom you trust" in ran.records[0]["summary"]
+
+
+def test_an_unsigned_file_of_ours_is_said_to_be_made_here(
+    limner: Limner, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LIMNER_SIGNING", "none")
+    assert limner("generate", "a fox", "--seed", "1", "--out", "fox.png").status == 0
+    ran = limner("verify", "fox.png")
+    assert ran.status == 0
+    assert "It was made with AI here; it is not signed" in ran.out
+
+
+def test_a_drawing_with_something_after_its_end_is_not_called_cut_off(
+    limner: Limner, folder: Path
+) -> None:
+    assert limner("generate", "a fox", "--seed", "1", "--out", "fox.svg").status == 0
+    whole = (folder / "fox.svg").read_bytes()
+    (folder / "more.svg").write_bytes(whole + b"<script/>")
+    (folder / "less.svg").write_bytes(whole[:-8])
+    assert "after its end" in limner("verify", "more.svg").out
+    assert "cut off" in limner("verify", "less.svg").out
 
 
 HEIC = b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00mif1heic" + b"\x00\x00\x00\x08free"

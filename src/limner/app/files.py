@@ -3,6 +3,7 @@
 import os
 import re
 import secrets
+import stat
 from pathlib import Path
 
 from limner.domain.errors import InvalidImage, NotFound, StorageFailed, storage_failure
@@ -38,9 +39,16 @@ def write_file(path: Path, content: bytes) -> Path:
 def read_file(path: Path, most: int = MOST_BYTES) -> bytes:
     """Return a file's bytes; raise NotFound or StorageFailed saying why it cannot be read.
 
-    A file of more than `most` bytes is not read at all: InvalidImage.
+    A file of more than `most` bytes is not read at all: InvalidImage. Nor is a pipe or a device,
+    which may never end: StorageFailed.
     """
     try:
+        mode = path.stat().st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+            raise StorageFailed(
+                f"{path} is a pipe or a device, not a file. Save what comes from it as a file "
+                "first."
+            )
         with path.open("rb") as file:
             large = os.fstat(file.fileno()).st_size > most
             content = b"" if large else file.read(most + 1)

@@ -8,9 +8,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from limner.app.files import write_file
+from limner.app.files import read_file, write_file
 from limner.app.settings import Settings
-from limner.domain.errors import InvalidRequest, storage_failure
+from limner.domain.errors import InvalidRequest, StorageFailed, storage_failure
 from limner.domain.event import Happening, Notice
 from limner.provenance.signing import Signer
 
@@ -72,19 +72,31 @@ class Keyring:
 
         Raises InvalidRequest for a file among the trusted ones that is no certificate.
         """
-        from limner.provenance.keys import read_anchor, read_anchors
+        from limner.provenance.keys import read_anchor
+
+        others = map(read_anchor, self._trusted_files())
+        return b"\n".join(filter(None, [self.own_anchors(), *others]))
+
+    def own_anchors(self) -> bytes:
+        """Return the certificates that one's own pictures are signed under, as PEM."""
+        from limner.provenance.keys import read_anchors
 
         given = self._given.certificates if self._given else b""
-        others = map(read_anchor, self._trusted_files())
-        return b"\n".join(filter(None, [read_anchors(self.folder), given, *others]))
+        return b"\n".join(filter(None, [read_anchors(self.folder), given]))
 
     def trust(self, file: Path) -> tuple[Certificate, ...]:
         """Trust pictures signed under the certificates in a file, PEM or DER; return these.
 
-        Raises InvalidRequest for a file that holds none, StorageFailed where it cannot be kept.
+        Raises InvalidRequest for a file that holds none, or a private key too, NotFound or
+        StorageFailed where it cannot be read or kept.
         """
-        from limner.provenance.keys import certificates_in, read_anchor
+        from limner.provenance.keys import certificates_in, holds_private_key, read_anchor
 
+        if holds_private_key(read_file(file)):
+            raise InvalidRequest(
+                f"{file} holds a private key: whoever has this file can sign in its owner's name. "
+                "Delete it, tell its owner, and ask for their anchor.pem instead."
+            )
         content = read_anchor(file)
         found = tuple(map(_described, certificates_in(content)))
         name = re.sub(r"[^a-z0-9]+", "-", found[0].owner.lower()).strip("-")[:40] or "certificate"
@@ -135,9 +147,18 @@ class Keyring:
         make_keys(self.folder, owner, self._settings.key_passphrase)
 
     def certificates(self) -> tuple[Certificate, ...]:
-        """Return the chain, root first; none where there are no keys."""
+        """Return the chain, root first; none where there are no keys.
+
+        Raises StorageFailed where there can be none, SigningFailed for one that cannot be read.
+        """
         from limner.provenance.keys import ANCHOR, read_certificates
 
+        home = self._settings.home
+        if home.exists() and not home.is_dir():
+            raise StorageFailed(
+                f"{home} is a file, so there can be no keys in it. Choose another home folder with "
+                "--home or LIMNER_HOME."
+            )
         if not (self.folder / ANCHOR).exists():
             return ()
         levels = zip(("root", "issuing", "leaf"), read_certificates(self.folder), strict=True)

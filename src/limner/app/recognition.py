@@ -6,15 +6,22 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Literal
 
+import numpy as np
+
 from limner.app.verdict import Match
 from limner.domain.errors import AssetNotFound, InvalidImage, StorageFailed
+from limner.domain.recipe import Size
 from limner.domain.workspace import Workspace
 from limner.families.family import Pixels
-from limner.families.raster import pixel_digest
+from limner.families.raster import over, pixel_digest, resize
 from limner.provenance.fingerprint import ALIKE, correlation, distance, fingerprint, is_same
-from limner.provenance.intake import read_picture
+from limner.provenance.intake import is_drawing, read_picture
+from limner.provenance.watermark import detect
 from limner.store.library import Library
 from limner.store.registry import Known
+
+_TRANSPARENT = 8
+"""Below this alpha (of 255) what lies behind a picture is seen."""
 
 _MOST_COMPARED = 8
 """The most pictures whose pixels are compared: the nearest by fingerprint."""
@@ -68,6 +75,11 @@ class Recognition:
         looks = fingerprint(pixels) if known and pixels is not None else None
         for one in known:
             apart = distance(looks, one.fingerprint) if looks and one.fingerprint else None
+            if looks and pixels is not None and apart is not None and apart > ALIKE:
+                kept = self._pixels(one)
+                grounded = None if kept is None else _grounded(kept, pixels)
+                if grounded is not None:
+                    apart = min(apart, distance(looks, fingerprint(grounded)))
             yield Match(
                 asset=one.asset,
                 by="mark",
@@ -113,6 +125,18 @@ class Recognition:
             return read_picture(self.library.read(self.workspace, known.asset)).pixels
         return None
 
+    def origin(self, file: bytes) -> Match | None:
+        """Return what of this library a file surely comes from, or None; it may be changed.
+
+        Raises InvalidImage for what is no picture.
+        """
+        picture = None if is_drawing(file) else read_picture(file)
+        found = detect(picture.pixels) if picture else None
+        matches = self.matches(
+            file, picture.pixels if picture else None, found.mark if found else None
+        )
+        return next((one for one in matches if one.sure), None)
+
     def _ancestors(self, asset: str) -> set[str]:
         """Return all that an asset was made from, as far as it is known."""
         found: set[str] = set()
@@ -124,3 +148,38 @@ class Recognition:
                 found |= fresh
                 open_ones += fresh
         return found
+
+
+def _grounded(kept: Pixels, pixels: Pixels) -> Pixels | None:
+    """Return a transparent picture on the ground that it has in a copy, or None for another.
+
+    A sticker saved without transparency lies on a colour of that program's choice.
+    """
+    height, width = kept.shape[:2]
+    clear = kept[..., 3] < _TRANSPARENT
+    if not clear.any():
+        return None
+    ground = np.median(resize(pixels, Size(width=width, height=height))[clear][:, :3], axis=0)
+    red, green, blue = (int(value) for value in ground)
+    return over(kept, (red, green, blue))
+
+
+def known_as(library: Library, workspace: Workspace, file: bytes) -> str:
+    """Return the id of the asset that a file is, or surely comes from.
+
+    Raises AssetNotFound where the library knows nothing of it, InvalidImage for no picture.
+    """
+    digest = sha256(file).hexdigest()
+    if any(one.here for one in library.find_file(workspace, digest)):
+        return digest
+    match = Recognition(library, workspace).origin(file)
+    if match is None:
+        raise AssetNotFound(
+            "The library does not know this picture: not its file, nor a watermark in it, nor one "
+            "that it is a copy of. Bring it in with limner import."
+        )
+    if not match.here:
+        raise AssetNotFound(
+            f"This picture comes from {match.asset[:12]}, which is no longer in the library."
+        )
+    return match.asset

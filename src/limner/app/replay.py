@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from limner.app.recognition import Recognition
 from limner.app.safety import Outcome, blurred
 from limner.app.sealing import Sealing
 from limner.app.studio import Progress, Studio
@@ -12,7 +13,7 @@ from limner.domain.recipe import FileFormat, Recipe
 from limner.domain.workspace import Actor, Role, Workspace
 from limner.engine.colour import differences
 from limner.engine.engine import Drawn
-from limner.provenance.intake import read_picture
+from limner.provenance.intake import check_bytes, read_picture
 from limner.provenance.metadata import read_recipe
 
 _SEEN = 1.0
@@ -76,10 +77,7 @@ def replay(
         asset, file = None, picture
     recipe = asset.recipe if asset and asset.recipe else read_recipe(file)
     if recipe is None:
-        raise InvalidRequest(
-            "This picture carries no Recipe, so it cannot be drawn again. If it was made here, "
-            "replay it by its id in the library."
-        )
+        raise InvalidRequest(_unspoken(studio, workspace, file))
     drawn, verdict = studio.draw_only(actor, workspace, recipe, progress)
     policy = studio.library.policy(workspace)
     signer = studio.keyring.signer(progress.tell)
@@ -95,6 +93,23 @@ def replay(
         largest,
         _changes(asset.environment if asset else None, drawn),
         sealed.file,
+    )
+
+
+def _unspoken(studio: Studio, workspace: Workspace, file: bytes) -> str:
+    """Return why a picture without a Recipe is not drawn again, and what could be instead.
+
+    Raises InvalidImage for what is no picture.
+    """
+    check_bytes(file)
+    match = Recognition(studio.library, workspace).origin(file)
+    if match is None:
+        return (
+            "This picture carries no Recipe, and the library does not know it, so it cannot be "
+            "drawn again."
+        )
+    return f"This picture carries no Recipe, but it comes from {match.asset[:12]}" + (
+        ": replay that id." if match.here else ", which is no longer in the library."
     )
 
 

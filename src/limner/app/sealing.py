@@ -17,6 +17,7 @@ from limner.provenance.intake import Picture, read_picture
 from limner.provenance.label import check_label
 from limner.provenance.manifest import Ingredient, ModelClaim
 from limner.provenance.origin import made_by_model
+from limner.provenance.rights import Rights, read_rights
 from limner.provenance.seal import Sealed, SealTerms, said_of, seal
 from limner.provenance.signing import Signer, Unstamped
 from limner.store.library import Library
@@ -85,6 +86,7 @@ class Sealing:
             ingredients=tuple(self._ingredients(recipe)),
             base=self._base(recipe),
             composite=self._is_composite(recipe),
+            rights=self._rights(recipe),
         )
         return seal(pixels, recipe, terms)
 
@@ -129,6 +131,13 @@ class Sealing:
             return False
         asset = self.library.get(self.workspace, init.asset)
         return not made_by_model(self.library.read(self.workspace, asset.id), asset.media_type)
+
+    def _rights(self, recipe: Recipe) -> Rights:
+        """Return whose the picture is that was worked on; one drawn from words is nobody's."""
+        init = recipe.input(InputRole.INIT)
+        if init is None:
+            return Rights()
+        return read_rights(self.library.read(self.workspace, init.asset))
 
     def _base(self, recipe: Recipe) -> Picture | None:
         init = recipe.input(InputRole.INIT)

@@ -16,6 +16,8 @@ def _sentences(verdict: Verdict) -> Iterator[str]:
     if manifest is not None:
         yield _on_manifest(manifest)
     yield from _on_library(verdict)
+    if verdict.unasked is not None:
+        yield "Your library could not be asked whether it knows this picture."
     if verdict.looked is Looked.DAMAGED:
         yield "Its pixels are damaged and could not be looked at."
     is_bare = verdict.integrity is Integrity.UNPROVEN and manifest is None
@@ -44,6 +46,8 @@ def _on_library(verdict: Verdict) -> Iterator[str]:
     named = next((one for one in verdict.matches if one.by == "mark"), None)
     if sure is not None:
         yield _on_sure(sure)
+        if sure.by == "file" and verdict.manifest is None:
+            yield "It was made with AI here; it is not signed, so only this library knows."
     elif named is not None:
         yield (
             f"It carries the invisible watermark of {_named(named)}, but {_looks(named)}: it may "
@@ -52,8 +56,8 @@ def _on_library(verdict: Verdict) -> Iterator[str]:
         )
     elif verdict.mark is not None:
         yield (
-            f"It carries Limner's invisible watermark with the id {verdict.mark}, not of this "
-            "library."
+            f"It carries Limner's invisible watermark with the id {verdict.mark}"
+            f"{', not of this library' if verdict.unasked is None else ''}."
         )
     is_ours = verdict.manifest is None or verdict.manifest.state is Standing.TRUSTED
     if sure is not None and sure.by != "file" and not is_ours:
@@ -84,6 +88,8 @@ def _on_manifest(manifest: Manifest) -> str:
         )
     with_what = f" with {manifest.generator}" if manifest.generator else ""
     said = f"{_made(manifest, with_what)}. Picture and statements are unchanged since signed by"
+    if manifest.own:
+        return f"{said} you, as {who}."
     if manifest.state is Standing.TRUSTED:
         return f"{said} {who}, whom you trust."
     return (

@@ -85,7 +85,10 @@ class Looked(StrEnum):
 
 
 class Verdict(Frozen):
-    """What was found in a file. Layers that hold nothing are None or empty."""
+    """What was found in a file. Layers that hold nothing are None or empty.
+
+    `unasked` is why the library could not be asked, None where it was.
+    """
 
     integrity: Integrity
     summary: str
@@ -95,3 +98,4 @@ class Verdict(Frozen):
     declared: Declared | None = None
     mark: str | None = None
     matches: tuple[Match, ...] = ()
+    unasked: str | None = None

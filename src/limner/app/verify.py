@@ -7,11 +7,12 @@ from limner.app.keys import Keyring
 from limner.app.recognition import Recognition
 from limner.app.summary import summary
 from limner.app.verdict import Declared, Integrity, Looked, Match, Verdict
-from limner.domain.errors import InvalidImage
+from limner.domain.errors import InvalidImage, StorageFailed
 from limner.domain.recipe import FileFormat
 from limner.domain.workspace import Actor, Role, Workspace
 from limner.provenance.foreign.reading import read_settings
 from limner.provenance.intake import (
+    Picture,
     brands_of,
     check_bytes,
     is_drawing,
@@ -53,11 +54,16 @@ _OTHER_RECIPE = Failure(
 
 
 class Verifier:
-    """Examines files against the registry of a workspace and the keys of a studio."""
+    """Examines files against the registry of a workspace and the keys of a studio.
 
-    def __init__(self, library: Library, keyring: Keyring) -> None:
+    Where there is no library, or one that cannot be read, `unasked` tells why; the rest of what
+    is in a file is examined all the same.
+    """
+
+    def __init__(self, library: Library | None, keyring: Keyring, unasked: str = "") -> None:
         self._library = library
         self._keyring = keyring
+        self._unasked = unasked
 
     def verify(self, actor: Actor, workspace: Workspace, file: bytes) -> Verdict:
         """Return the verdict on a picture file, ours or anyone's.
@@ -70,9 +76,9 @@ class Verifier:
         if is_heic(file):
             raise InvalidImage(_heic(file))
         media_type = _media_type(file)
-        manifest = read_manifest(file, media_type, self._keyring.anchors()) if media_type else None
+        manifest = self._manifest(file, media_type)
         if media_type == _SVG and not _END.search(file):
-            raise InvalidImage("The drawing is cut off: it has no end. Export it again.")
+            raise InvalidImage(_unended(file))
         looked = Looked.DRAWING if media_type == _SVG else Looked.SEEN
         try:
             picture = None if looked is Looked.DRAWING else read_picture(file)
@@ -85,8 +91,7 @@ class Verifier:
         manifest = _agreeing(manifest, declared)
         found = detect(picture.pixels) if picture else None
         mark = found.mark if found else None
-        recognition = Recognition(self._library, workspace)
-        matches = recognition.matches(file, picture.pixels if picture else None, mark)
+        matches, unasked = self._matches(workspace, file, picture, mark)
         verdict = Verdict(
             integrity=_integrity(manifest, declared, mark, matches),
             summary="",
@@ -96,8 +101,32 @@ class Verifier:
             declared=declared,
             mark=mark,
             matches=matches,
+            unasked=unasked or None,
         )
         return verdict.model_copy(update={"summary": summary(verdict)})
+
+    def _manifest(self, file: bytes, media_type: str) -> Manifest | None:
+        """Return the manifest in a file; one that holds under one's own keys alone is one's own."""
+        if not media_type:
+            return None
+        manifest = read_manifest(file, media_type, self._keyring.anchors())
+        if manifest is None or manifest.state is not Standing.TRUSTED:
+            return manifest
+        own = read_manifest(file, media_type, self._keyring.own_anchors())
+        is_own = own is not None and own.state is Standing.TRUSTED
+        return manifest.model_copy(update={"own": is_own})
+
+    def _matches(
+        self, workspace: Workspace, file: bytes, picture: Picture | None, mark: str | None
+    ) -> tuple[tuple[Match, ...], str]:
+        """Return what the library knows of a file, and why it could not be asked."""
+        if self._library is None:
+            return (), self._unasked
+        recognition = Recognition(self._library, workspace)
+        try:
+            return recognition.matches(file, picture.pixels if picture else None, mark), ""
+        except StorageFailed as failure:
+            return (), failure.message
 
 
 def _media_type(file: bytes) -> str:
@@ -108,6 +137,16 @@ def _media_type(file: bytes) -> str:
         if file[offset : offset + len(magic)] == magic:
             return media_type
     return "image/avif" if b"avif" in brands_of(file) else ""
+
+
+def _unended(file: bytes) -> str:
+    """Return what is wrong with a drawing that does not end as it should."""
+    if b"</svg" in file or b":svg" in file.rpartition(b"</")[2]:
+        return (
+            "The drawing has something after its end, so it is not as it was written. Export it "
+            "again."
+        )
+    return "The drawing is cut off: it has no end. Export it again."
 
 
 def _heic(file: bytes) -> str:

@@ -36,7 +36,7 @@ def init(asked: Init) -> None:
     from limner.app.settings import read_settings
 
     keyring = Keyring(read_settings(asked.home))
-    keyring.make(asked.owner or new_owner())
+    keyring.make(new_owner() if asked.owner is None else asked.owner)
     output = output_of(asked)
     if asked.json:
         output.record({"folder": str(keyring.folder)})

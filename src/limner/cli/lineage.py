@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -29,14 +30,23 @@ class Traced(Scripted):
 
 def lineage(asked: Traced) -> None:
     """Show what a picture was made from, and what was made from it."""
+    from limner.app.files import read_file
     from limner.app.lineage import lineage_of
+    from limner.app.recognition import known_as
     from limner.app.settings import read_settings
     from limner.domain.workspace import LOCAL_ACTOR, LOCAL_WORKSPACE
     from limner.store.library import Library
 
     output = output_of(asked)
     with Library.open(read_settings(asked.home).home, reading=True) as library:
-        found = lineage_of(library, LOCAL_ACTOR, LOCAL_WORKSPACE, id_of(asked.asset))
+        named = id_of(asked.asset)
+        if Path(asked.asset).is_file():
+            named = known_as(library, LOCAL_WORKSPACE, read_file(Path(asked.asset)))
+            if named != id_of(asked.asset):
+                output.say(
+                    f"{asked.asset} is not in the library as it is; it comes from {named[:_SHORT]}."
+                )
+        found = lineage_of(library, LOCAL_ACTOR, LOCAL_WORKSPACE, named)
     if asked.json:
         output.record(
             {

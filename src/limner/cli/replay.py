@@ -12,12 +12,15 @@ from limner.cli.command import Scripted, command
 from limner.cli.output import Output, output_of
 from limner.cli.screen import Screen
 from limner.cli.stopping import stopping
-from limner.domain.errors import AssetNotFound
+from limner.domain.errors import AssetNotFound, InvalidOption, InvalidRequest
 
 if TYPE_CHECKING:
     from limner.app.desk import Desk
     from limner.app.replay import Replayed
     from limner.domain.asset import Asset
+
+_IDLE = ("threads",)
+"""What differs from run to run; where the picture is the same, it is not worth a line."""
 
 _SAID = {
     "identical": "the same picture, to the last pixel",
@@ -39,6 +42,9 @@ class Replay(Scripted):
             "--out", "-o", metavar="FILE", help="Write what was drawn, sealed like any other."
         ),
     ] = None
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Write over a file that is there.")
+    ] = False
 
 
 def replay(asked: Replay) -> None:
@@ -54,17 +60,25 @@ def replay(asked: Replay) -> None:
     from limner.app.studio import Progress
 
     output = output_of(asked)
+    if asked.out is not None and asked.out.exists() and not asked.overwrite:
+        raise InvalidRequest(
+            f"{asked.out} is there already. Choose another name, or add --overwrite."
+        )
     with (
         Screen(output) as screen,
         stopping(screen.say) as token,
         wiring.open_desk(read_settings(asked.home)) as desk,
     ):
         given = _given(desk, asked.picture)
+        if asked.out is not None:
+            _check_name(asked.out, given)
         progress = Progress(screen.tell, token)
         found = draw_again(desk.studio, desk.actor, desk.workspace, given, progress)
         if asked.out is not None:
             write_file(asked.out, found.file)
     _tell(output, found)
+    if asked.out is not None:
+        output.say(f"Written to {asked.out}.")
     if found.likeness.value == "different":
         raise typer.Exit(1)
 
@@ -88,6 +102,22 @@ def _given(desk: "Desk", picture: str) -> "Asset | bytes":
         return content
 
 
+def _check_name(path: Path, given: "Asset | bytes") -> None:
+    """Raise InvalidOption for a file name that is not one of the format that will be written."""
+    from limner.app.drafts import read_format
+    from limner.provenance.metadata import read_recipe
+
+    recipe = read_recipe(given) if isinstance(given, bytes) else given.recipe
+    if recipe is None or not path.suffix:
+        return
+    own = recipe.format
+    if read_format(path.suffix) is not own:
+        raise InvalidOption(
+            f"This picture is drawn again exactly as it was, as {own.value}, so a file of it "
+            f"cannot be called {path.name}. Call it {path.stem}.{own.value}."
+        )
+
+
 def _tell(output: Output, found: "Replayed") -> None:
     if output.json:
         output.record(
@@ -108,5 +138,8 @@ def _tell(output: Output, found: "Replayed") -> None:
     output.line(f"{_SAID[found.likeness.value]}{measured}")
     if found.changes is None and found.likeness.value != "identical":
         output.line("  · what it was made in is not known here; the library that kept it knows")
+    same = found.likeness.value == "identical"
     for one in found.changes or ():
+        if same and one.name in _IDLE:
+            continue
         output.line(f"  · {one.name}: was {one.then}, is {one.now}")

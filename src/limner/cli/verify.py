@@ -1,6 +1,7 @@
 """The command that tells where pictures come from."""
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -49,18 +50,17 @@ def verify(asked: Verify) -> None:
     output = output_of(asked)
     settings = read_settings(asked.home)
     status = 0
-    with Library.open(settings.home, reading=True) as library:
-        verifier = Verifier(library, Keyring(settings))
+    with ExitStack() as stack:
+        library, unasked = None, ""
+        try:
+            library = stack.enter_context(Library.open(settings.home, reading=True))
+        except StorageFailed as failure:
+            unasked = failure.message
+        verifier = Verifier(library, Keyring(settings), unasked)
         for path in asked.files:
             try:
-                content = read_file(path)
-            except (NotFound, StorageFailed) as error:
-                _unreadable(output, path, error)
-                status = UNREADABLE
-                continue
-            try:
-                verdict = verifier.verify(LOCAL_ACTOR, LOCAL_WORKSPACE, content)
-            except InvalidImage as error:
+                verdict = verifier.verify(LOCAL_ACTOR, LOCAL_WORKSPACE, read_file(path))
+            except (NotFound, StorageFailed, InvalidImage) as error:
                 _unreadable(output, path, error)
                 status = UNREADABLE
                 continue
@@ -99,7 +99,8 @@ def _layers(verdict: "Verdict") -> Iterator[str]:
         yield "manifest: none"
     else:
         when = f", {manifest.signed_at}" if manifest.signed_at else ""
-        signer = f"signed by {manifest.issuer or 'nobody named'}{when}"
+        named = manifest.issuer or manifest.common_name or "someone who gives no name"
+        signer = f"signed by {named}{when}"
         yield f"manifest: {manifest.state.value}, {signer}"
         for action in manifest.actions:
             kind = f" ({action.source_type})" if action.source_type else ""
@@ -126,7 +127,9 @@ def _layers(verdict: "Verdict") -> Iterator[str]:
         "drawing": "a drawing (SVG) has none",
     }.get(verdict.looked.value)
     yield f"watermark: {unseen or verdict.mark or 'none'}"
-    if not verdict.matches and unseen:
+    if verdict.unasked is not None:
+        yield f"library: {verdict.unasked}"
+    elif not verdict.matches and unseen:
         yield "library: not this file; what it looks like could not be compared"
     elif not verdict.matches:
         yield "library: nothing like it"

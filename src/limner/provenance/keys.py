@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -186,6 +187,16 @@ def read_anchor(path: Path) -> bytes:
             "trust. Copy it again from its owner, or take it out of that folder."
         ) from error
     return b"".join(one.public_bytes(serialization.Encoding.PEM) for one in found)
+
+
+def holds_private_key(content: bytes) -> bool:
+    """Whether the content of a file has a private key in it, which is nobody else's business."""
+    if b"PRIVATE KEY-----" in content:
+        return True
+    with suppress(ValueError, TypeError, UnsupportedAlgorithm):
+        serialization.load_der_private_key(content, None)
+        return True
+    return False
 
 
 def certificates_in(content: bytes) -> tuple[x509.Certificate, ...]:

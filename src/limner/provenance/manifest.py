@@ -114,9 +114,13 @@ class Source(Frozen):
 
 
 class Manifest(Frozen):
-    """What a file's manifest says, and whether it holds."""
+    """What a file's manifest says, and whether it holds.
+
+    `own`: signed with the keys of the studio that looks at it.
+    """
 
     state: Standing
+    own: bool = False
     failures: tuple[Failure, ...] = ()
     issuer: str | None = None
     common_name: str | None = None

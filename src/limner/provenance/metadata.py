@@ -9,6 +9,7 @@ from limner.domain.policy import Detail, Mining
 from limner.domain.recipe import Recipe
 from limner.provenance.formats import Notes
 from limner.provenance.infotext import infotext
+from limner.provenance.rights import DUBLIN_CORE, Rights
 from limner.provenance.texts import read_texts
 from limner.provenance.xmp import read_property
 
@@ -18,7 +19,10 @@ RECIPE_KEY = "limner:recipe"
 DIGEST_KEY = "limner:recipeDigest"
 
 _NAMESPACE = "urn:limner:metadata:1"
+_DC = f' xmlns:dc="{DUBLIN_CORE}"'
 _DIGEST = re.compile("[0-9a-f]{64}")
+NO_RIGHTS = Rights()
+
 _LONGEST = 65_502
 """The most bytes of XMP that a JPEG segment holds."""
 
@@ -30,13 +34,21 @@ _MINING = {
 }
 
 
-def notes_on(recipe: Recipe, detail: Detail, mining: Mining, *, composite: bool = False) -> Notes:
+def notes_on(
+    recipe: Recipe,
+    detail: Detail,
+    mining: Mining,
+    *,
+    composite: bool = False,
+    rights: Rights = NO_RIGHTS,
+) -> Notes:
     """Return what is written into a picture's file, as much as the workspace says.
 
     With `Detail.FULL` the whole Recipe and the settings as other tools read them; with
-    `Detail.DIGEST` the Recipe's digest; with `Detail.NONE` only that a model made it.
+    `Detail.DIGEST` the Recipe's digest; with `Detail.NONE` only that a model made it. Whose the
+    picture was that was worked on is always kept.
     """
-    xmp = xmp_description(recipe, detail, mining, composite=composite)
+    xmp = xmp_description(recipe, detail, mining, composite=composite, rights=rights)
     if detail is Detail.NONE:
         return Notes(xmp)
     if detail is Detail.DIGEST:
@@ -51,7 +63,12 @@ def recipe_text(recipe: Recipe) -> str:
 
 
 def xmp_description(
-    recipe: Recipe, detail: Detail, mining: Mining, *, composite: bool = False
+    recipe: Recipe,
+    detail: Detail,
+    mining: Mining,
+    *,
+    composite: bool = False,
+    rights: Rights = NO_RIGHTS,
 ) -> str:
     """Return the RDF description of a picture; see `docs/decisions/010` for its properties."""
     kind = "compositeWithTrainedAlgorithmicMedia" if composite else "trainedAlgorithmicMedia"
@@ -71,9 +88,10 @@ def xmp_description(
             properties.append(("Iptc4xmpExt:AIPromptInformation", words))
     elif detail is Detail.DIGEST:
         properties.append((DIGEST_KEY, recipe.digest))
-    text = _described(properties)
+    owned = _owned(rights)
+    text = _described(properties, owned)
     # The prompt stands in the Recipe, too: where both are too long, the second one goes.
-    return text if len(text.encode()) < _LONGEST - 200 else _described(properties[:-1])
+    return text if len(text.encode()) < _LONGEST - 200 else _described(properties[:-1], owned)
 
 
 def read_recipe(file: bytes) -> Recipe | None:
@@ -111,7 +129,24 @@ def _words(recipe: Recipe) -> str:
     return _NOT_XML.sub("\ufffd", f"{recipe.prompt}{against}").strip()
 
 
-def _described(properties: list[tuple[str, str]]) -> str:
+def _owned(rights: Rights) -> str:
+    """Return whose a picture is, as Dublin Core wants it: a list in order, and a text by language.
+
+    (XMP specification part 1, 8.3.)
+    """
+    creators = "".join(f"<rdf:li>{_safe(one)}</rdf:li>" for one in rights.creators)
+    said = f"<dc:creator><rdf:Seq>{creators}</rdf:Seq></dc:creator>" if creators else ""
+    if rights.notice:
+        notice = f'<rdf:li xml:lang="x-default">{_safe(rights.notice)}</rdf:li>'
+        said += f"<dc:rights><rdf:Alt>{notice}</rdf:Alt></dc:rights>"
+    return said
+
+
+def _safe(text: str) -> str:
+    return html.escape(_NOT_XML.sub("\ufffd", text), quote=False)
+
+
+def _described(properties: list[tuple[str, str]], owned: str) -> str:
     elements = "".join(
         f"<{name}>{html.escape(value, quote=False)}</{name}>" for name, value in properties
     )
@@ -120,5 +155,6 @@ def _described(properties: list[tuple[str, str]]) -> str:
         '<rdf:Description rdf:about=""'
         ' xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/"'
         ' xmlns:plus="http://ns.useplus.org/ldf/xmp/1.0/"'
-        f' xmlns:limner="{_NAMESPACE}">{elements}</rdf:Description></rdf:RDF>'
+        f"{_DC if owned else ''}"
+        f' xmlns:limner="{_NAMESPACE}">{owned}{elements}</rdf:Description></rdf:RDF>'
     )

@@ -17,8 +17,9 @@ from limner.provenance.formats import Notes, encode
 from limner.provenance.intake import Picture
 from limner.provenance.label import label_drawing, labelled
 from limner.provenance.manifest import Claim, Ingredient, ModelClaim, has_manifest, sign_file
-from limner.provenance.metadata import notes_on
+from limner.provenance.metadata import NO_RIGHTS, notes_on
 from limner.provenance.profiles import restored
+from limner.provenance.rights import Rights
 from limner.provenance.signing import Signer
 from limner.provenance.watermark import embed
 
@@ -32,7 +33,8 @@ _DESCRIBED = (b"<rdf:Description", b"</rdf:Description>")
 class SealTerms:
     """What a seal says beside the Recipe, and who signs it; without a signer nobody does.
 
-    `base` is the picture that was edited, for its colour profile; `composite` says that it is not
+    `base` is the picture that was edited, for its colour profile, and `rights` whose it is, which
+    the new file goes on saying; `composite` says that it is not
     itself a model's work: a photograph, or one that a photograph is part of.
     """
 
@@ -43,6 +45,7 @@ class SealTerms:
     ingredients: tuple[Ingredient, ...] = ()
     base: Picture | None = None
     composite: bool = False
+    rights: Rights = NO_RIGHTS
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,10 @@ def seal(pixels: Pixels, recipe: Recipe, terms: SealTerms) -> Sealed:
     """
     shown = labelled(pixels, recipe.label) if recipe.label else pixels
     digest = raster.pixel_digest(shown)
-    notes, mark = notes_on(recipe, terms.detail, terms.mining, composite=terms.composite), None
+    notes = notes_on(
+        recipe, terms.detail, terms.mining, composite=terms.composite, rights=terms.rights
+    )
+    mark = None
     if recipe.format is FileFormat.SVG:
         file = _drawing(pixels, recipe, notes)
     else:

@@ -98,6 +98,19 @@ def read_property(packet: bytes | None, namespace: str, name: str) -> str | None
     return None
 
 
+def read_items(packet: bytes | None, namespace: str, name: str) -> tuple[str, ...]:
+    """Return the items of a property of an XMP packet that holds a list, empty ones left out."""
+    if packet is None:
+        return ()
+    try:
+        for element in _parsed(packet).iter(f"{{{namespace}}}{name}"):
+            items = list(element.iter(f"{_RDF}li")) or [element]
+            return tuple(filter(None, ("".join(one.itertext()).strip() for one in items)))
+    except (expat.ExpatError, ValueError, LookupError):
+        return ()
+    return ()
+
+
 class _Builder:
     """Builds the tree of a packet within bounds."""
 
