@@ -53,7 +53,7 @@ def test_a_program_is_added_whole_and_each_thing_said(catalog: Catalog, comfy: P
     told = {one.name: one for one in found}
     assert told["paint"].bytes > 100_000_000
     assert told["paint"].variant == "base"
-    assert (told["Fox"].licence, told["Fox"].commercial) == ("mit", True)
+    assert (told["Fox"].licence, told["Fox"].commercial) == ("MIT", True)
     assert "pickled" in told["old"].reason
     assert catalog.places.paths() == (comfy,)
 

@@ -128,6 +128,57 @@ def test_forget(limner: Limner, webui: Path) -> None:
     assert (ran.status, ran.error["code"]) == (3, "model_not_found")
 
 
+def test_what_lies_in_a_place_is_forgotten_with_it_alone(limner: Limner, webui: Path) -> None:
+    limner("models", "add", webui)
+    for inner in ("paint", webui / "models"):
+        ran = limner("models", "forget", inner)
+        assert ran.status == 2
+        assert f"forget {webui}` forgets all" in ran.err
+    alone = webui.parent / "more" / "alone"
+    pipeline(alone)
+    limner("models", "add", alone)
+    assert limner("models", "forget", "alone").status == 0
+    assert limner("models", "show", "alone").status == 3
+
+
+def test_a_licence_is_what_was_stated_and_nothing_else(limner: Limner, webui: Path) -> None:
+    """A model of one's own is under no licence until its files or its owner name one."""
+    limner("models", "add", webui)
+
+    def terms(name: str = "paint") -> tuple[object, object]:
+        [listed] = [
+            one for one in limner("models", "list", "--json").records if one["name"] == name
+        ]
+        [shown] = limner("models", "show", name, "--json").records
+        assert (listed["licence"], listed["commercial"]) == (shown["licence"], shown["commercial"])
+        return shown["licence"], shown["commercial"]
+
+    assert terms() == ("NOASSERTION", False)
+    assert "not stated" in limner("models", "list").out
+    assert limner("models", "licence", "paint").status == 2
+    ran = limner("models", "licence", "paint", "My own terms")
+    assert ran.status == 2
+    assert "--no-commercial" in ran.err
+    assert limner("models", "licence", "paint", "My own terms", "--commercial").status == 0
+    assert terms() == ("LicenseRef-My-own-terms", True)
+    ran = limner("models", "licence", "paint", "apache-2.0")
+    assert ran.lines == ["paint: Apache-2.0, commercial use yes"]
+    assert terms() == ("Apache-2.0", True)
+    assert "As stated by the owner" in limner("models", "show", "paint").out
+    weights = next((webui / "models" / "Stable-diffusion" / "paint").rglob("*.safetensors"))
+    with weights.open("r+b") as file:  # other weights under the same name
+        file.seek(-1, 2)
+        file.write(b"\x01")
+    assert limner("models", "show", "paint", "--json").records[0]["licence"] == "NOASSERTION"
+    with weights.open("r+b") as file:
+        file.seek(-1, 2)
+        file.write(b"\x00")
+    assert limner("models", "licence", "paint", "--withdraw").status == 0
+    assert terms() == ("NOASSERTION", False)
+    assert limner("models", "licence", "vellum", "mit").status == 2
+    assert limner("models", "licence", "paint", "mit", "--withdraw").status == 2
+
+
 def test_what_is_not_limners_is_never_removed(limner: Limner, webui: Path) -> None:
     limner("models", "add", webui)
     ran = limner("models", "remove", "paint", "--json")

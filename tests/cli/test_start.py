@@ -46,6 +46,7 @@ COMMANDS = [
     ("models", "show"),
     ("models", "add"),
     ("models", "forget"),
+    ("models", "licence"),
     ("models", "pull"),
     ("models", "verify"),
     ("models", "remove"),

@@ -2,13 +2,13 @@
 
 from limner.app.models import Models
 from limner.domain.asset import Terms
-from limner.domain.card import ModelCard
-from limner.domain.errors import LicenceForbids
+from limner.domain.card import UNSTATED, Licence, ModelCard
+from limner.domain.errors import InvalidOption, LicenceForbids
 from limner.domain.recipe import Recipe
 from limner.domain.workspace import Workspace
+from limner.families.diffusion.licences import named
 
-_UNKNOWN = "NOASSERTION"
-"""What SPDX calls a licence that nobody has stated."""
+_STATED = "As stated by the owner of this studio."
 
 
 def terms_of(recipe: Recipe, models: Models) -> tuple[Terms, ...]:
@@ -38,8 +38,10 @@ def find_forbidden(recipe: Recipe, models: Models) -> ModelCard | None:
 def licence_refusal(card: ModelCard, workspace: Workspace) -> LicenceForbids:
     """Return the error that says why a commercial workspace does not use a model."""
     licence = card.licence
-    if licence.spdx == _UNKNOWN:
-        reason = "nothing is known of its licence"
+    if licence.spdx == UNSTATED:
+        reason = (
+            "nothing is known of its licence (`limner models licence` states one that you know of)"
+        )
     else:
         where = f", {licence.url}" if licence.url else ""
         reason = f"its licence ({licence.spdx}{where}) does not allow commercial use"
@@ -48,3 +50,21 @@ def licence_refusal(card: ModelCard, workspace: Workspace) -> LicenceForbids:
         f"{reason}. Choose another model (`limner models list` says which allow it), or have an "
         "owner of the workspace say that it is not commercial."
     )
+
+
+def read_licence(name: str, commercial: bool | None, url: str = "") -> Licence:
+    """Return the terms that a person states; raise InvalidOption where they are not clear.
+
+    Of licences that are known to allow commercial use that need not be said.
+    """
+    known = named(name)
+    if known.spdx == UNSTATED or not name.isprintable():
+        raise InvalidOption("Give the name of a licence: its SPDX identifier, or LicenseRef-NAME.")
+    if not known.commercial and commercial is None:
+        raise InvalidOption(
+            f"Limner does not know whether {known.spdx} allows commercial use. Add --commercial "
+            "or --no-commercial."
+        )
+    allowed = known.commercial if commercial is None else commercial
+    said = {"commercial": allowed, "attribution": _STATED, "url": url.strip()[:500]}
+    return known.model_copy(update=said)

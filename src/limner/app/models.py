@@ -9,8 +9,8 @@ from limner.catalog.catalog import Catalog
 from limner.catalog.collection import Found
 from limner.catalog.pins import commit_of
 from limner.catalog.repository import facts_for, parse
-from limner.domain.card import Installed, ModelCard
-from limner.domain.errors import InvalidOption, ModelNotFound, ModelUnavailable
+from limner.domain.card import Installed, Licence, ModelCard
+from limner.domain.errors import InvalidOption, InvalidRequest, ModelNotFound, ModelUnavailable
 from limner.domain.event import CancelToken, Happening, Notice
 from limner.domain.recipe import AdapterRef, ModelRef, Task
 from limner.families.family import Family, Watch
@@ -60,7 +60,8 @@ class Models:
                 "Name a model with --model, and this beside it."
             )
         if not card.capability.supports(task):
-            can = [one.name for one in self.catalog.cards() if one.capability.supports(task)]
+            every = (*self.catalog.cards(), *self.catalog.own())
+            can = dict.fromkeys(one.name for one in every if one.capability.supports(task))
             raise InvalidOption(
                 f"{card.name} does not do {task.value}. These do: {', '.join(can)}."
             )
@@ -96,7 +97,7 @@ class Models:
 
     def found(self) -> tuple[Found, ...]:
         """Return what lies in the user's places, usable or not."""
-        return self.catalog.collection.all()
+        return self.catalog.found()
 
     def add(self, path: Path) -> tuple[Found, ...]:
         """Tell Limner of a file, a folder or a list of folders; return what lies there.
@@ -120,9 +121,33 @@ class Models:
         """Tell, while this is entered, how far the reading of large files is (in this thread)."""
         return self.catalog.telling(Watch(tell, token))
 
+    def state_licence(self, name: str, licence: Licence | None) -> ModelCard:
+        """Keep what a person states of the licence of a model of theirs; None takes it back.
+
+        It counts for exactly these weights. Raises InvalidRequest for a model whose terms Limner
+        knows itself, ModelNotFound and WeightsRejected as `named` does, and StorageFailed.
+        """
+        card = self.catalog.state_licence(name, licence)
+        self._chosen[card.weights_digest] = card
+        return card
+
     def forget(self, path: Path) -> None:
-        """Know a place no longer; its files stay. Raises ModelNotFound for one that is not kept."""
-        if not self.catalog.collection.forget(path):
+        """Know a place no longer; its files stay. A model that is a place goes by its name, too.
+
+        Raises ModelNotFound for one that is not kept, InvalidRequest for what lies in one.
+        """
+        collection = self.catalog.collection
+        if not collection.forget(path):
+            lies = collection.named(str(path))
+            if len(lies) == 1 and collection.forget(lies[0].path):
+                return
+            within = lies[0].path if lies else path
+            for place in self.catalog.places.paths():
+                if within.absolute().is_relative_to(place):
+                    raise InvalidRequest(
+                        f"{path} is in {place}, which Limner looks through as a whole. `limner "
+                        f"models forget {place}` forgets all that is in it."
+                    )
             places = "".join(f"\n  - {one}" for one in self.catalog.places.paths())
             known = f" These are known:{places}" if places else " None is known."
             raise ModelNotFound(f"{path} is not among the places of your models.{known}")

@@ -27,8 +27,9 @@ from limner.catalog.shelf import (
     examine,
     is_packaged,
 )
+from limner.catalog.statements import Statements
 from limner.catalog.wire import Hub
-from limner.domain.card import Installed, ModelCard, NpmSource, WeightFile, WheelSource
+from limner.domain.card import Installed, Licence, ModelCard, NpmSource, WeightFile, WheelSource
 from limner.domain.errors import (
     InvalidOption,
     InvalidRequest,
@@ -68,6 +69,7 @@ class Catalog:
         self._shelf = Shelf(home_models)
         self.places = Places(home_models / "places.json")
         self.collection = Collection(home_models / "found.json", self.places, families)
+        self._statements = Statements(home_models / "licences.json")
         self._pins = Pins(home_models / _PINS, self._shelf, families)
         reached = Hub(hub, token) if hub else None
         self._ways = Ways(home_models / _DOWNLOADS, reached, offline)
@@ -87,10 +89,37 @@ class Catalog:
         Pulled from a hub, or in a place of theirs; what cannot be read any more is left out.
         """
         cards = list(map(self._pins.settled, self._pins.all()))
-        for found in self.collection.all():
+        for found in self.found():
             with suppress(ValidationError):  # not usable, or written by another Limner
-                cards.append(ModelCard.model_validate_json(found.described))
+                card = ModelCard.model_validate_json(found.described)
+                said = self._statements.at(found.path)
+                cards.append(card.model_copy(update={"licence": said or card.licence}))
         return tuple(cards)
+
+    def found(self) -> tuple[Found, ...]:
+        """Return what lies in the user's places, under the terms that were stated of it."""
+        return tuple(
+            one
+            if (said := self._statements.at(one.path)) is None
+            else replace(one, licence=said.spdx, commercial=said.commercial)
+            for one in self.collection.all()
+        )
+
+    def state_licence(self, name: str, licence: Licence | None) -> ModelCard:
+        """Keep what the user states of the licence of a model; None takes it back.
+
+        Returns the card under those terms. Raises InvalidRequest for a model that Limner itself
+        knows the terms of, and what `find` raises.
+        """
+        if name in {card.name for card in self._known()}:
+            raise InvalidRequest(
+                f"Limner knows the licence of {name}, and nobody can state another one."
+            )
+        card = self.find(name)
+        lies = self.collection.named(card.name)
+        path = _existing(name) or next((one.path for one in lies), None)
+        self._statements.state(card, None if path is None else path.absolute(), licence)
+        return self.find(name)
 
     def telling(self, watch: Watch) -> AbstractContextManager[None]:
         """Tell, while this is entered, how far the reading of large files is (in this thread)."""
@@ -113,7 +142,7 @@ class Catalog:
             return cards[name]
         pinned = self._pins.get(name)
         if pinned is not None:
-            return self._pins.settled(pinned)
+            return self._statements.on(self._pins.settled(pinned))
         path = _existing(name)
         if path is not None:
             try:
@@ -131,7 +160,7 @@ class Catalog:
         with suppress(InvalidOption):
             pinned = self._pins.of(parse(name))
             if pinned is not None:
-                return self._pins.settled(pinned)
+                return self._statements.on(self._pins.settled(pinned))
         raise ModelNotFound(
             f"There is no file or folder {name[:200]}. Give the path of a checkpoint, or a "
             "name that `limner models list` shows; a repository of a model hub is brought here by "
@@ -205,7 +234,7 @@ class Catalog:
 
     def recognise(self, card: ModelCard) -> ModelCard:
         """Return the card of a pulled model as its family knows it; raises why none does."""
-        return self._pins.recognised(self._as_pinned(card))
+        return self._statements.on(self._pins.recognised(self._as_pinned(card)))
 
     def installed(self, card: ModelCard) -> bool:
         """Tell whether all files of a model are here, by their sizes alone."""
@@ -320,7 +349,7 @@ class Catalog:
                     "from its publisher again."
                 )
         self._shelf.remember({file.sha256: paths[file.name] for file in card.files})
-        return card
+        return self._statements.on(card)
 
     def _folders(self) -> tuple[Path, ...]:
         """Return the folders of the models that are here, the user's own first."""

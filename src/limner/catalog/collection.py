@@ -12,7 +12,7 @@ from pathlib import Path
 from limner.catalog.checkpoint import recognise
 from limner.catalog.disk import write_whole
 from limner.catalog.places import Places, whole_path
-from limner.domain.card import ModelCard
+from limner.domain.card import UNSTATED, ModelCard
 from limner.domain.errors import InvalidRequest, LimnerError, ModelNotFound, WeightsRejected
 from limner.families.checkpoint import own_name
 from limner.families.diffusion.finding import Finding, Kind
@@ -167,7 +167,7 @@ class Collection:
             family=family,
             variant=entry.found.variant,
             bytes=_size(entry.path),
-            licence="NOASSERTION",
+            licence=UNSTATED,
             commercial=False,
             usable=False,
             reason=entry.found.reason,

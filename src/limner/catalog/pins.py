@@ -20,16 +20,13 @@ from limner.catalog.selection import CONFIG, needs_index, of_file, of_network, o
 from limner.catalog.shelf import Presence, Shelf
 from limner.catalog.wire import Hub
 from limner.domain.capability import Capability
-from limner.domain.card import HubSource, Licence, ModelCard, WeightFile
+from limner.domain.card import UNSTATED, HubSource, Licence, ModelCard, WeightFile
 from limner.domain.errors import InvalidOption, LimnerError
 from limner.domain.event import Notice
 from limner.families.diffusion.folders import INDEX
 from limner.families.family import Family, Watch
 
 _LONGEST = 16 * 1024 * 1024
-
-_UNSTATED = "NOASSERTION"
-"""What SPDX calls a licence that nobody has stated."""
 
 
 @dataclass(frozen=True)
@@ -224,7 +221,7 @@ def _card(name: str, listing: Listing, files: tuple[WeightFile, ...], hub: Hub) 
 
 def terms(licence: Licence) -> str:
     """Return what a licence is called and allows, for people."""
-    if licence.spdx == _UNSTATED:
+    if licence.spdx == UNSTATED:
         return "no licence is stated, commercial use is not allowed"
     allowed = "is allowed" if licence.commercial else "is not allowed"
     return f"{licence.spdx}, commercial use {allowed}"
@@ -246,6 +243,6 @@ def _put(path: Path, content: bytes) -> None:
 
 def _stricter(said: Licence, known: Licence) -> Licence:
     """Return the terms that count: who made more of a model cannot allow more than its makers."""
-    if said.spdx == _UNSTATED or (known.spdx != _UNSTATED and not known.commercial):
-        return known if known.spdx != _UNSTATED else said
+    if said.spdx == UNSTATED or (known.spdx != UNSTATED and not known.commercial):
+        return known if known.spdx != UNSTATED else said
     return said

@@ -5,7 +5,6 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote
 
@@ -15,6 +14,7 @@ from limner.domain.card import HubSource, Licence
 from limner.domain.errors import InvalidOption, ModelNotFound, PullFailed
 from limner.domain.event import CancelToken
 from limner.families.diffusion.facts import FACTS, Facts
+from limner.families.diffusion.licences import named
 
 MOST_UNHASHED = 32 * 1024 * 1024
 """Bytes above which a file that the hub gives no sha256 for is not fetched: none is so large."""
@@ -22,23 +22,6 @@ MOST_UNHASHED = 32 * 1024 * 1024
 _LONGEST_ANSWER = 64 * 1024 * 1024
 
 _NAME = re.compile(r"(?P<repository>[\w.-]+/[\w.-]+)(@(?P<revision>[\w./-]+?))?(:(?P<file>[^:]+))?")
-
-_OPEN: Mapping[str, str] = MappingProxyType(
-    {
-        "apache-2.0": "Apache-2.0",
-        "mit": "MIT",
-        "bsd-2-clause": "BSD-2-Clause",
-        "bsd-3-clause": "BSD-3-Clause",
-        "cc0-1.0": "CC0-1.0",
-        "cc-by-4.0": "CC-BY-4.0",
-        "cc-by-sa-4.0": "CC-BY-SA-4.0",
-        "unlicense": "Unlicense",
-        "creativeml-openrail-m": "LicenseRef-CreativeML-Open-RAIL-M",
-        "openrail": "LicenseRef-OpenRAIL",
-        "openrail++": "LicenseRef-CreativeML-Open-RAIL++-M",
-    }
-)
-"""Licences by the names that the hub has for them, which allow commercial use."""
 
 
 @dataclass(frozen=True)
@@ -187,10 +170,5 @@ def _licence(hub: Hub, repository: str, answer: Any) -> Licence:
     tagged = next((tag.removeprefix("license:") for tag in tags if tag.startswith("license:")), "")
     name = str(said.get("license") or tagged)
     own = str(said.get("license_name") or "") if name in ("other", "") else ""
-    plain = re.sub(r"[^A-Za-z0-9.-]+", "-", own or name)[:60].strip("-")
-    return Licence(
-        spdx=_OPEN.get(name) or (f"LicenseRef-{plain}" if plain else "NOASSERTION"),
-        commercial=name in _OPEN,
-        attribution=f"By {repository.partition('/')[0]}, as the repository says.",
-        url=hub.page(repository),
-    )
+    by = f"By {repository.partition('/')[0]}, as the repository says."
+    return named(own or name).model_copy(update={"attribution": by, "url": hub.page(repository)})

@@ -12,7 +12,7 @@ from limner.cli.output import Output, output_of
 from limner.cli.screen import Screen
 from limner.cli.stopping import stopping
 from limner.cli.work import complete_model
-from limner.domain.errors import Cancelled, ModelUnavailable, WeightsRejected
+from limner.domain.errors import Cancelled, InvalidOption, ModelUnavailable, WeightsRejected
 
 if TYPE_CHECKING:
     from limner.app.models import Models
@@ -97,6 +97,31 @@ class Add(Placed):
             metavar="",
             help="Read every file now, so that the first picture need not wait for it.",
         ),
+    ] = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stating(Scripted):
+    """Options of `models licence`."""
+
+    name: Annotated[str, typer.Argument(metavar="MODEL")]
+
+    licence: Annotated[
+        str | None,
+        typer.Argument(metavar="LICENCE", help="Its SPDX identifier, or LicenseRef-NAME."),
+    ] = None
+    commercial: Annotated[
+        bool | None,
+        typer.Option(
+            "--commercial/--no-commercial",
+            help="Whether it allows commercial use; needed where Limner does not know it.",
+        ),
+    ] = None
+    url: Annotated[
+        str | None, typer.Option("--url", metavar="URL", help="Where its words can be read.")
+    ] = None
+    withdraw: Annotated[
+        bool, typer.Option("--withdraw", metavar="", help="Take back what was stated.")
     ] = False
 
 
@@ -188,6 +213,33 @@ def forget(asked: Placed) -> None:
             output.line(f"{path} is forgotten; nothing in it was touched.")
 
 
+def state_licence(asked: Stating) -> None:
+    """State the licence of a model of yours: what its publisher grants, or you have bought.
+
+    Limner takes no licence for granted: where the files of a model state none, commercial
+    workspaces refuse it until you do. It counts for these weights alone, and is written into
+    the pictures.
+    """
+    from limner.app.licences import read_licence
+
+    output = output_of(asked)
+    if (asked.licence is None) is not asked.withdraw:
+        raise InvalidOption("Give a licence, or --withdraw to take back what was stated.")
+    if asked.licence is None:
+        licence = None
+    else:
+        licence = read_licence(asked.licence, asked.commercial, asked.url or "")
+    models = _models(asked)
+    card = models.state_licence(asked.name, licence)
+    if asked.json:
+        output.record(_entry(models.catalog, card))
+        return
+    output.line(
+        f"{card.name}: {_licence(card.licence.spdx)}, commercial use "
+        f"{'yes' if card.licence.commercial else 'no'}"
+    )
+
+
 def show(asked: Named) -> None:
     """Show what a model can do, its licence and its files."""
     output = output_of(asked)
@@ -268,7 +320,7 @@ def remove(asked: Named) -> None:
 def add_to(app: typer.Typer) -> None:
     """Add these commands to the program."""
     group = typer.Typer(
-        help="What can draw: list, show, add, forget, pull, verify, remove.",
+        help="What can draw: list, show, add, forget, licence, pull, verify, remove.",
         no_args_is_help=True,
     )
     command(group, Scripted, "limner models list", name="list")(list_models)
@@ -280,6 +332,14 @@ def add_to(app: typer.Typer) -> None:
         "limner models add FLUX.1-Krea-dev style.safetensors",
     )(add)
     command(group, Placed, "limner models forget ~/ComfyUI")(forget)
+    command(
+        group,
+        Stating,
+        "limner models licence painter apache-2.0",
+        "limner models licence painter LicenseRef-Bought --commercial",
+        "limner models licence painter --withdraw",
+        name="licence",
+    )(state_licence)
     command(
         group,
         Pull,

@@ -63,6 +63,10 @@ class WeightFile(Frozen):
     sources: tuple[Source, ...]
 
 
+UNSTATED = "NOASSERTION"
+"""What SPDX calls a licence that nobody has stated."""
+
+
 class Licence(Frozen):
     """The terms of the weights: an SPDX identifier, and what it allows."""
 

@@ -48,7 +48,7 @@ def test_its_card_says_whose_it_is_and_what_it_allows(adapter: Path) -> None:
     assert (card.name, card.capability.adapts, card.licence.spdx) == (
         "My-Fox",
         "sd1",
-        "apache-2.0",
+        "Apache-2.0",
     )
     assert card.licence.commercial
     assert card.capability.uses == ("adapter for sd1",)

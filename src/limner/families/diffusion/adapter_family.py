@@ -3,20 +3,18 @@
 from pathlib import Path
 
 from limner.domain.capability import Capability
-from limner.domain.card import Installed, Licence, ModelCard, WeightFile
+from limner.domain.card import Installed, ModelCard, WeightFile
 from limner.domain.errors import InvalidRequest
 from limner.families.checkpoint import own_name
 from limner.families.diffusion.finding import Kind
 from limner.families.diffusion.headers import read_header
 from limner.families.diffusion.layouts import recognise_file
+from limner.families.diffusion.licences import stated
 from limner.families.diffusion.parts import title_of
 from limner.families.family import Hash, LoadedModel, Placement
 
 _FILE = "adapter.safetensors"
 """What the file is called in its card: an adapter stays the same when its file is renamed."""
-
-_OPEN = frozenset({"apache-2.0", "mit", "cc0-1.0", "cc-by-4.0", "bsd-3-clause"})
-"""Licences, as adapters state them, that allow commercial use."""
 
 
 class AdapterFamily:
@@ -45,7 +43,7 @@ class AdapterFamily:
             family=self.name,
             variant=found.family,
             files=(WeightFile(name=_FILE, sha256=sha256_of(path), bytes=size, sources=()),),
-            licence=_licence(said.get("modelspec.license", "") or said.get("license", "")),
+            licence=stated(path),
             homepage="",
             capability=Capability(tasks=(), adapts=found.family),
         )
@@ -57,17 +55,6 @@ class AdapterFamily:
             f"{installed.card.name} is an adapter: it draws with a model of {family}. Give both: "
             "--model MODEL --adapter FILE."
         )
-
-
-def _licence(said: str) -> Licence:
-    """Return the terms that a file states of itself; nothing said allows nothing."""
-    word = said.strip()[:60]
-    return Licence(
-        spdx=word or "NOASSERTION",
-        commercial=word.lower() in _OPEN,
-        attribution="",
-        url="",
-    )
 
 
 FAMILY = AdapterFamily()

@@ -7,7 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from limner.domain.capability import Capability
-from limner.domain.card import Installed, Licence, ModelCard, WeightFile
+from limner.domain.card import UNSTATED, Installed, Licence, ModelCard, WeightFile
 from limner.domain.composition import ControlKind
 from limner.domain.errors import InvalidRequest, WeightsRejected
 from limner.families.checkpoint import local_file, own_name
@@ -115,7 +115,7 @@ class ControlFamily:
             family=self.name,
             variant=found.family,
             files=files,
-            licence=Licence(spdx="NOASSERTION", commercial=False, attribution="", url=""),
+            licence=Licence(spdx=UNSTATED, commercial=False, attribution="", url=""),
             homepage="",
             capability=Capability(tasks=(), steers=found.family, controls=_taught(path)),
         )

@@ -24,6 +24,7 @@ from limner.families.diffusion.finding import Finding, Kind, Prediction
 from limner.families.diffusion.folders import INDEX, recognise_folder
 from limner.families.diffusion.layouts import recognise_file
 from limner.families.diffusion.lending import check_alone, loan_of, opened
+from limner.families.diffusion.licences import licence_of
 from limner.families.diffusion.reference_family import SEEN_BY_ADAPTERS
 from limner.families.diffusion.regions import LAID_OUT
 from limner.families.diffusion.samplers import samplers_for, schedules_for
@@ -90,7 +91,7 @@ class DiffusionFamily:
             family=found.family,
             variant=found.variant,
             files=files_of(path, sha256_of) if folder else (file_of(path, sha256_of),),
-            licence=facts.licence,
+            licence=licence_of(path, facts),
             homepage=facts.homepage,
             capability=_capability(facts, found),
         )

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from limner.domain.capability import Capability
-from limner.domain.card import Installed, Licence, ModelCard, WeightFile
+from limner.domain.card import UNSTATED, Installed, Licence, ModelCard, WeightFile
 from limner.domain.errors import InvalidRequest, WeightsRejected
 from limner.families.checkpoint import local_file, own_name
 from limner.families.diffusion.facts import facts_of
@@ -77,7 +77,7 @@ class ReferenceFamily:
             family=self.name,
             variant=found.family,
             files=tuple(files),
-            licence=Licence(spdx="NOASSERTION", commercial=False, attribution="", url=""),
+            licence=Licence(spdx=UNSTATED, commercial=False, attribution="", url=""),
             homepage="",
             capability=Capability(tasks=(), refers=found.family),
         )
