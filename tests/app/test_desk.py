@@ -195,7 +195,7 @@ def test_what_is_brought_is_kept_byte_for_byte(desk: Desk) -> None:
 def test_recipes_are_drawn_again_to_the_same_pixels(desk: Desk, engine: FakeEngine) -> None:
     made = [*desk.generate("a fox", count=2), desk.edit(photo(), "a hat", mask=mask())]
     before = len(engine.performed)
-    again = desk.replay([one.recipe for one in made])
+    again = desk.perform([one.recipe for one in made])
     assert len(engine.performed) == before + 3
     assert [one.asset for one in again] == [one.asset for one in made]
 
@@ -204,10 +204,10 @@ def test_a_recipe_of_other_weights_is_refused(desk: Desk) -> None:
     [made] = desk.generate("a fox")
     other = made.recipe.model.model_copy(update={"sha256": "9" * 64})
     with pytest.raises(ModelUnavailable, match="other weights of vellum"):
-        desk.replay([made.recipe.model_copy(update={"model": other})])
+        desk.perform([made.recipe.model_copy(update={"model": other})])
     unknown = other.model_copy(update={"name": "brushy"})
     with pytest.raises(ModelNotFound):
-        desk.replay([made.recipe.model_copy(update={"model": unknown})])
+        desk.perform([made.recipe.model_copy(update={"model": unknown})])
 
 
 def test_sizes_above_native_are_enlarged_and_said(desk: Desk) -> None:
@@ -230,7 +230,7 @@ def test_an_upscaler_that_is_not_here_is_found_out_before_drawing(
     gone = ModelRef(name="glass", sha256="9" * 64)
     engine.performed.clear()
     with pytest.raises(ModelNotFound, match="glass"):
-        desk.replay([made.recipe.model_copy(update={"upscaler": gone})])
+        desk.perform([made.recipe.model_copy(update={"upscaler": gone})])
     assert engine.performed == []
 
 
@@ -321,7 +321,7 @@ def test_who_may_not_make_makes_nothing(desk: Desk, engine: FakeEngine, role: Ro
     with pytest.raises(AccessDenied):
         eve.studio.resolve(eve.actor, eve.workspace, draft)
     with pytest.raises(AccessDenied):
-        eve.replay([made.recipe])
+        eve.perform([made.recipe])
     with pytest.raises(AccessDenied):
         eve.bring(photo())
     with pytest.raises(AccessDenied):
@@ -346,7 +346,7 @@ def test_a_damaged_file_is_found_no_more_and_mended_by_drawing(desk: Desk, home:
     path = desk.studio.library.blobs.path(made.asset.id)
     path.write_bytes(b"damaged")
     assert desk.studio.find_made(desk.actor, desk.workspace, made.recipe) is None
-    desk.replay([made.recipe])
+    desk.perform([made.recipe])
     again = desk.studio.find_made(desk.actor, desk.workspace, made.recipe)
     assert again is not None
     assert again.asset.pixel_digest == made.asset.pixel_digest
@@ -383,7 +383,7 @@ def test_an_unforeseen_error_loses_nothing(
     bad = recipes[0].model_copy(update={"prompt": "crash"})
     fresh = recipes[0].model_copy(update={"seed": 50})
     with pytest.raises(ZeroDivisionError):
-        desk.replay([fresh, bad, recipes[1]])
+        desk.perform([fresh, bad, recipes[1]])
     assert kept(desk) == 3
     assert desk.studio.find_made(desk.actor, desk.workspace, fresh) is not None
     assert len(desk.generate("a hen")) == 1
@@ -400,3 +400,18 @@ def test_a_picture_is_saved_where_asked(desk: Desk, tmp_path: Path) -> None:
     path = made.save(tmp_path / "new" / "fox.png")
     assert path.read_bytes() == made.file
     assert [one.name for one in path.parent.iterdir()] == ["fox.png"]
+
+
+def test_a_picture_is_replayed_traced_and_imported(desk: Desk, tmp_path: Path) -> None:
+    (made,) = desk.generate("a fox", seed=1)
+    path = tmp_path / "fox.png"
+    path.write_bytes(desk.studio.library.read(desk.workspace, made.asset.id))
+    for picture in (made.asset, path, str(path), path.read_bytes()):
+        again = desk.replay(picture)
+        assert (again.likeness.value, again.changes) == ("identical", ())
+        assert desk.lineage(picture).asset == made.asset
+        assert desk.import_picture(picture).asset == made.asset
+    edited = desk.edit(path, "a cat")
+    assert [one.id for one in desk.lineage(path).descendants] == [edited.asset.id]
+    with pytest.raises(AssetNotFound, match="does not know this picture"):
+        desk.lineage(photo())

@@ -73,12 +73,12 @@ def test_replaying_gives_identical_pixels(real: Desk, tmp_path: Path) -> None:
         real.edit(encode_png(picture), "a hat", mask=encode_png(mask_of(region)), steps=STEPS),
         real.upscale(encode_png(picture), size="200x200"),
     ]
-    for again, one in zip(real.replay([one.recipe for one in made]), made, strict=True):
+    for again, one in zip(real.perform([one.recipe for one in made]), made, strict=True):
         assert again.asset.pixel_digest == one.asset.pixel_digest
         assert again.asset.id == one.asset.id
     other = Settings(home=tmp_path, threads=2, offline=True)
     with open_desk(other) as elsewhere:
-        [fresh] = elsewhere.replay([made[0].recipe])
+        [fresh] = elsewhere.perform([made[0].recipe])
     assert fresh.asset.pixel_digest == made[0].asset.pixel_digest
 
 

@@ -228,7 +228,7 @@ def test_a_blurred_picture_says_so_and_its_recipe_stays(desk: Desk, engine: Fake
     recipes = fox_recipes(desk, 1)
     policy_of(desk, Safety.BLUR)
     engine.unsafe = 0.9
-    (made,) = desk.replay(recipes)
+    (made,) = desk.perform(recipes)
     kept = desk.studio.library.get(desk.workspace, made.asset.id)
     assert (kept.unsafe, kept.blurred, kept.recipe) == (0.9, True, recipes[0])
     assert kept.pixel_digest == pixel_digest(blurred(gradient(recipes[0])))
@@ -236,7 +236,7 @@ def test_a_blurred_picture_says_so_and_its_recipe_stays(desk: Desk, engine: Fake
     assert [one.kind for one in desk.studio.library.records(desk.workspace)] == [
         RecordKind.PICTURE_BLURRED
     ]
-    (again,) = desk.replay(recipes)
+    (again,) = desk.perform(recipes)
     assert again.asset.pixel_digest == kept.pixel_digest
 
 
@@ -343,13 +343,13 @@ def test_what_was_kept_otherwise_is_drawn_again_under_new_rules(
         return desk.studio.find_made(desk.actor, desk.workspace, recipe) is not None
 
     policy_of(desk, Safety.BLUR)
-    desk.replay([recipe])
+    desk.perform([recipe])
     assert found()
     for safety in (Safety.OFF, Safety.FLAG, Safety.REFUSE):
         policy_of(desk, safety)
         assert not found()
     policy_of(desk, Safety.FLAG)
-    desk.replay([recipe])
+    desk.perform([recipe])
     assert found()
     policy_of(desk, Safety.OFF)
     assert found()

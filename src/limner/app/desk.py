@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -9,14 +10,19 @@ from typing import Self
 from limner.app.composing import composed
 from limner.app.drafts import make_draft
 from limner.app.files import read_file
+from limner.app.imports import Imported, import_picture
+from limner.app.lineage import Lineage, lineage_of
+from limner.app.recognition import known_as
+from limner.app.replay import Replayed
+from limner.app.replay import replay as replay_picture
 from limner.app.studio import Made, Progress, Studio, init_input, mask_input
 from limner.app.verdict import Verdict
 from limner.app.verify import Verifier
 from limner.domain.asset import Asset
 from limner.domain.composition import ReferenceDraft
-from limner.domain.errors import InvalidOption, InvalidPrompt, InvalidSize
+from limner.domain.errors import AssetNotFound, InvalidOption, InvalidPrompt, InvalidSize
 from limner.domain.recipe import Draft, Offset, Recipe, Size, Task
-from limner.domain.workspace import Actor, Workspace
+from limner.domain.workspace import Actor, Role, Workspace
 from limner.provenance.metadata import read_recipe
 
 Picture = Asset | bytes | Path | str
@@ -244,9 +250,44 @@ class Desk:
         draft = self.drafted({"task": Task.CUTOUT, "inputs": inputs, **options})
         return next(self.draw(draft, 1, progress))
 
-    def replay(self, recipes: Sequence[Recipe], progress: Progress | None = None) -> list[Made]:
-        """Draw Recipes again, exactly as they are."""
+    def perform(self, recipes: Sequence[Recipe], progress: Progress | None = None) -> list[Made]:
+        """Draw Recipes, exactly as they are."""
         return list(self.studio.perform(self.actor, self.workspace, recipes, progress))
+
+    def replay(self, picture: Picture, progress: Progress | None = None) -> Replayed:
+        """Draw a picture again from its Recipe and tell how alike the two are; nothing is kept.
+
+        Raises InvalidRequest for a picture that carries none, and what `app.replay.replay` does.
+        """
+        given = picture if isinstance(picture, Asset) else self._known(_bytes(picture))
+        return replay_picture(self.studio, self.actor, self.workspace, given, progress)
+
+    def lineage(self, picture: Picture) -> Lineage:
+        """Return what a picture was made from and what was made from it.
+
+        A file stands for what it surely comes from. Raises AssetNotFound for one that the library
+        does not know.
+        """
+        library = self.studio.library
+        self.actor.require(self.workspace, Role.VIEWER)
+        named = (
+            picture.id
+            if isinstance(picture, Asset)
+            else known_as(library, self.workspace, _bytes(picture))
+        )
+        return lineage_of(library, self.actor, self.workspace, named)
+
+    def import_picture(self, picture: Picture, model: str | None = None) -> Imported:
+        """Bring in a picture with the settings that the tool that made it wrote into it.
+
+        `model` is the one that is to draw it again; left out, the one that made it if it is here.
+        """
+        file = (
+            self.studio.library.read(self.workspace, picture.id)
+            if isinstance(picture, Asset)
+            else _bytes(picture)
+        )
+        return import_picture(self.studio, self.actor, self.workspace, file, model)
 
     def verify(self, picture: Picture) -> Verdict:
         """Return what can be told of where a picture comes from; raise InvalidImage.
@@ -256,7 +297,7 @@ class Desk:
         if isinstance(picture, Asset):
             file = self.studio.library.read(self.workspace, picture.id)
         else:
-            file = picture if isinstance(picture, bytes) else read_file(Path(picture))
+            file = _bytes(picture)
         verifier = Verifier(self.studio.library, self.studio.keyring)
         return verifier.verify(self.actor, self.workspace, file)
 
@@ -264,8 +305,14 @@ class Desk:
         """Return the picture as an asset, keeping a file from outside in the library."""
         if isinstance(picture, Asset):
             return picture
-        file = picture if isinstance(picture, bytes) else read_file(Path(picture))
-        return self.studio.bring(self.actor, self.workspace, file)
+        return self.studio.bring(self.actor, self.workspace, _bytes(picture))
+
+    def _known(self, file: bytes) -> Asset | bytes:
+        """Return the asset of a file, which knows more of it, or the file itself."""
+        try:
+            return self.studio.library.get(self.workspace, sha256(file).hexdigest())
+        except AssetNotFound:
+            return file
 
     def close(self) -> None:
         """Let the models go and close the library."""
@@ -281,3 +328,7 @@ class Desk:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _bytes(picture: bytes | Path | str) -> bytes:
+    return picture if isinstance(picture, bytes) else read_file(Path(picture))

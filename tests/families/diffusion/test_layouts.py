@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from limner.families.diffusion.finding import Finding, Kind
-from limner.families.diffusion.layouts import recognise_file
+from limner.families.diffusion.layouts import recognise, recognise_file
+from limner.families.diffusion.tensors import Header, Tensor
 from tests.families.diffusion import published as pub
 from tests.families.diffusion.files import save, save_gguf
 
@@ -419,3 +420,39 @@ def test_a_table_as_long_as_a_pickle_begins_is_read(tmp_path: Path, second: int)
     path = tmp_path / "net.safetensors"
     path.write_bytes(struct.pack("<Q", len(table)) + table)
     assert recognise_file(path).kind is not Kind.REFUSED
+
+
+@pytest.mark.parametrize(
+    ("said", "width", "variant"),
+    [
+        ("Flux2-Klein-Pipeline", 48, "klein-4b"),
+        ("Flux2-Klein-Pipeline", 12288, "klein-9b"),
+        ("Flux2-Klein-Pipeline", 15360, "dev"),
+        ("Flux2-Pipeline", 48, "dev"),
+    ],
+)
+def test_of_unpublished_widths_the_class_says_which_model_it_is(
+    said: str, width: int, variant: str
+) -> None:
+    tensors = {
+        "single_stream_modulation.linear.weight": Tensor("F16", (48, 16)),
+        "context_embedder.weight": Tensor("F16", (16, width)),
+    }
+    found = recognise(Header("safetensors", tensors), said)
+    assert (found.family, found.variant) == ("flux2", variant)
+
+
+@pytest.mark.parametrize(
+    ("said", "inputs", "variant"),
+    [("Flux-Fill-Pipeline", 24, "fill-dev"), ("landfill", 24, "dev"), ("fill", 64, "dev")],
+)
+def test_a_fill_model_of_any_width_is_known_by_its_class(
+    said: str, inputs: int, variant: str
+) -> None:
+    tensors = {
+        "single_transformer_blocks.0.proj_mlp.weight": Tensor("F16", (48, 16)),
+        "time_text_embed.text_embedder.linear_1.weight": Tensor("F16", (16, 16)),
+        "time_text_embed.guidance_embedder.linear_1.weight": Tensor("F16", (16, 16)),
+        "x_embedder.weight": Tensor("F16", (16, inputs)),
+    }
+    assert recognise(Header("safetensors", tensors), said).variant == variant

@@ -60,7 +60,7 @@ def identify(part: Part, words: Words) -> Denoiser | None:
 def _flux1(part: Part, words: Words) -> str:
     guided = part.holds(r"guidance_in\.|time_text_embed\.guidance_embedder\.")
     inputs = part.inputs("img_in") or part.inputs("x_embedder")
-    if inputs == 384:
+    if inputs == 384 or (inputs not in (64, 96, 128) and words.say("fill")):
         return "fill-dev"
     if inputs in (128, 96):
         return words.first({"canny-dev": ("canny",), "depth-dev": ("depth",)}) or "control-dev"
@@ -72,7 +72,9 @@ def _flux1(part: Part, words: Words) -> str:
 
 def _flux2(part: Part, words: Words) -> str:
     width = part.inputs("txt_in") or part.inputs("context_embedder")
-    size = {7680: "klein-4b", 12288: "klein-9b"}.get(width, "dev")
+    # Real widths say which; of others (trained anew, tiny) the class that draws with them does.
+    otherwise = "klein-4b" if width != 15360 and words.say("klein") else "dev"
+    size = {7680: "klein-4b", 12288: "klein-9b"}.get(width, otherwise)
     if size != "dev" and words.say("base"):
         return f"{size.replace('klein', 'klein-base')}"
     return size
