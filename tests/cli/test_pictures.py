@@ -6,6 +6,7 @@ import pytest
 
 from limner.domain.recipe import FileFormat, InputRole, Size, Task
 from tests.fakes import NATIVE, FakeEngine
+from tests.store.test_opening import read_only
 
 from .conftest import Limner, assets_in, opened, photo
 
@@ -247,3 +248,17 @@ def test_erase_takes_a_mask(limner: Limner, folder: Path, engine: FakeEngine) ->
     ran = limner("erase", "photo.png", "--json")
     assert (ran.status, ran.error["code"]) == (2, "invalid_option")
     assert "white" in ran.error["message"]
+
+
+def test_a_folder_that_cannot_be_written_is_told_before_drawing(
+    limner: Limner, folder: Path, engine: FakeEngine
+) -> None:
+    shelf = folder / "shelf"
+    shelf.mkdir()
+    with read_only(shelf):
+        for out in (shelf, shelf / "new" / "fox.png"):
+            ran = limner("generate", "a fox", "--out", out)
+            assert ran.status == 2
+            assert "cannot be written" in ran.err
+    assert engine.performed == []
+    assert list(folder.rglob(".limner-*")) == []

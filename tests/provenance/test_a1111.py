@@ -231,3 +231,9 @@ def test_no_text_makes_it_fall(text: str) -> None:
     found = read_a1111(text)
     if found is not None:
         found.draft.model_dump_json()
+
+
+def test_what_is_no_number_or_size_is_told_and_not_dropped() -> None:
+    found = read("a fox\nSteps: 20, Sampler: Euler, Seed: many, Size: wide x high, CFG scale: 7")
+    assert (found.draft.seed, found.draft.size) == (None, None)
+    assert lost(found) == {"seed": "many", "size": "wide x high"}

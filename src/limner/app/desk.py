@@ -7,6 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from limner.app.companions import Companions
 from limner.app.composing import composed
 from limner.app.drafts import make_draft
 from limner.app.files import read_file
@@ -105,17 +106,21 @@ class Desk:
         """Draw a set: one picture for each prompt, all of one subject and style.
 
         All have one seed, and the first is a reference of each of the others. Raises InvalidOption
-        for a model that takes no references, before anything is drawn.
+        for a model that takes no references, ModelUnavailable where what sees them is not here,
+        before anything is drawn.
         """
         if len(prompts) < 2:
             raise InvalidPrompt("A set has two prompts at least, one for each picture.")
         first = self.drafted({**options, "prompt": prompts[0]})
-        able = self.studio.models.choose(first.model, first.task).capability
-        if first.task not in able.referred:
+        card = self.studio.models.choose(first.model, first.task)
+        if first.task not in card.capability.referred:
             raise InvalidOption(
                 "Pictures of a set are held together by references, and this model takes none. "
                 "Choose FLUX.2, FLUX.1 Kontext, or Stable Diffusion 1 or XL with an IP-Adapter."
             )
+        # What sees references and is not here is told before anything is drawn.
+        later = {"references": (*first.references, ReferenceDraft(asset="0" * 64))}
+        Companions(self.studio.models, card).of(first.model_copy(update=later), None)
         made = next(self.draw(first, 1, progress))
         yield made
         held = (*first.references, ReferenceDraft(asset=made.asset.id))

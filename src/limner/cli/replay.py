@@ -12,7 +12,8 @@ from limner.cli.command import Scripted, command
 from limner.cli.output import Output, output_of
 from limner.cli.screen import Screen
 from limner.cli.stopping import stopping
-from limner.domain.errors import AssetNotFound, InvalidOption, InvalidRequest
+from limner.cli.targets import Target
+from limner.domain.errors import AssetNotFound, InvalidOption
 
 if TYPE_CHECKING:
     from limner.app.desk import Desk
@@ -60,10 +61,9 @@ def replay(asked: Replay) -> None:
     from limner.app.studio import Progress
 
     output = output_of(asked)
-    if asked.out is not None and asked.out.exists() and not asked.overwrite:
-        raise InvalidRequest(
-            f"{asked.out} is there already. Choose another name, or add --overwrite."
-        )
+    if asked.out is not None:
+        target = Target(asked.out, is_file=True, format=None, overwrite=asked.overwrite)
+        target.check(1, lambda _: False)
     with (
         Screen(output) as screen,
         stopping(screen.say) as token,

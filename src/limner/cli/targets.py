@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from limner.domain.errors import InvalidOption
 
@@ -45,8 +46,7 @@ class Target:
             there = next(one for one in (folder, *folder.absolute().parents) if one.exists())
             if not there.is_dir():
                 raise InvalidOption(f"{there} is a file, not a folder. Choose another --out.")
-            if not os.access(there, os.W_OK):
-                raise InvalidOption(f"{there} cannot be written. Choose another --out.")
+            _require_writable(there)
             for number in range(1, count + 1) if self.is_file else ():
                 self._require_free(self._numbered(number, count), is_kept)
 
@@ -82,6 +82,20 @@ class Target:
                 f"{path} is there already, and the library has no copy of it. Choose another name, "
                 "or add --overwrite to replace it."
             )
+
+
+def _require_writable(folder: Path) -> None:
+    """Raise InvalidOption for a folder that no file can be made in.
+
+    Rights alone do not say: to an administrator everything looks as if it could be written.
+    """
+    try:
+        with TemporaryFile(dir=folder, prefix=".limner-"):
+            pass
+    except OSError as error:
+        raise InvalidOption(
+            f"{folder} cannot be written: {error.strerror or error}. Choose another --out."
+        ) from error
 
 
 def read_target(

@@ -15,6 +15,7 @@ from limner.domain.errors import (
     InvalidOption,
     InvalidPrompt,
     InvalidRequest,
+    ModelUnavailable,
     WeightsRejected,
 )
 from limner.domain.recipe import ModelRef, Task
@@ -248,6 +249,10 @@ def test_a_set_is_held_together_by_its_first_picture(tmp_path: Path) -> None:
         pipeline = tiny.sd1(width=768)
         pipeline.register_modules(vae=tiny.wide_vae())
         folder = tiny.save(pipeline, tmp_path / "paint")
+        drawn = len(desk.studio.library.list(desk.workspace))
+        with pytest.raises(ModelUnavailable, match="sees references through an adapter"):
+            next(desk.draw_set(["a fox", "a dog"], model=str(folder), steps=2))
+        assert len(desk.studio.library.list(desk.workspace)) == drawn
         encoder(tmp_path / "ip" / ENCODER)
         desk.studio.models.add(adapter(pipeline.unet, tmp_path / "ip" / "ip-adapter.safetensors"))
         asked: dict[str, Any] = {"model": str(folder), "steps": 2, "seed": 3}

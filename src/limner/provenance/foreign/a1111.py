@@ -140,6 +140,8 @@ def _take_size(found: Collector, pairs: dict[str, str]) -> None:
         found.size(round(int(drawn[1]) * scale), round(int(drawn[2]) * scale))
     elif drawn:
         found.size(drawn[1], drawn[2])
+    elif pairs.get("Size"):
+        found.leave("size", pairs["Size"], "it is no size that can be read")
     if strength is None:
         return
     if resized or scale is not None:
