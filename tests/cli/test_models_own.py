@@ -141,6 +141,27 @@ def test_what_lies_in_a_place_is_forgotten_with_it_alone(limner: Limner, webui: 
     assert limner("models", "show", "alone").status == 3
 
 
+def test_what_cannot_be_used_is_still_known_with_the_reason(limner: Limner, webui: Path) -> None:
+    limner("models", "add", webui)
+    for asked in (("models", "show", "old"), ("generate", "a fox", "--model", "old")):
+        ran = limner(*asked)
+        assert ran.status == 6
+        assert "old.ckpt is not usable by itself" in ran.err
+        assert "run any program" in ran.err
+
+
+def test_folders_of_a_list_that_are_not_here_are_told(limner: Limner, webui: Path) -> None:
+    paths = webui.parent / "extra_model_paths.yaml"
+    paths.write_text(
+        f"a111:\n  base_path: {webui}\n  checkpoints: models/Stable-diffusion\n"
+        "  loras: models/Gone # once\n"
+    )
+    ran = limner("models", "add", paths)
+    assert ran.status == 0
+    assert f"{webui / 'models' / 'Gone'} is in the list, and not here." in ran.err
+    assert "Stable-diffusion is in" not in ran.err
+
+
 def test_a_licence_is_what_was_stated_and_nothing_else(limner: Limner, webui: Path) -> None:
     """A model of one's own is under no licence until its files or its owner name one."""
     limner("models", "add", webui)

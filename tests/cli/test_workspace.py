@@ -2,7 +2,13 @@
 
 from pathlib import Path
 
+import pytest
+
+from limner.app import wiring
+
 from .conftest import Limner
+
+_REAL = wiring.open_models
 
 
 def test_rules_are_shown_and_changed(limner: Limner) -> None:
@@ -48,3 +54,13 @@ def test_removals_are_written_down(limner: Limner) -> None:
     limner("library", "remove", asset)
     [line] = limner("workspace", "events", "--json").records
     assert (line["kind"], line["asset"]) == ("asset_removed", asset)
+
+
+def test_that_the_safety_check_fetches_a_model_is_said_at_once(
+    limner: Limner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wiring, "open_models", _REAL)
+    ran = limner("workspace", "set", "--safety", "refuse")
+    assert ran.status == 0
+    assert "limner models pull open-nsfw" in ran.err
+    assert "open-nsfw" not in limner("workspace", "set", "--safety", "off").err

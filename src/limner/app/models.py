@@ -9,6 +9,7 @@ from limner.catalog.catalog import Catalog
 from limner.catalog.collection import Found
 from limner.catalog.pins import commit_of
 from limner.catalog.repository import facts_for, parse
+from limner.catalog.shelf import built_in
 from limner.domain.card import Installed, Licence, ModelCard
 from limner.domain.errors import InvalidOption, InvalidRequest, ModelNotFound, ModelUnavailable
 from limner.domain.event import CancelToken, Happening, Notice
@@ -218,10 +219,11 @@ class Models:
         """
         card = self._chosen.get(ref.sha256) or self._usable(ref.name, ref.sha256)
         if card.weights_digest != ref.sha256:
+            own = not all(file.sources or built_in(card) for file in card.files)
+            cure = "Put those weights back" if own else "Install the version of Limner that made it"
             raise ModelUnavailable(
                 f"This Recipe was made with other weights of {ref.name} ({ref.sha256[:12]}…) than "
-                f"those known here ({card.weights_digest[:12]}…). Install the version of Limner "
-                "that made it, or draw the prompt anew."
+                f"those known here ({card.weights_digest[:12]}…). {cure}, or draw the prompt anew."
             )
         return card
 

@@ -180,6 +180,9 @@ class Catalog:
         if len(found) == 1:
             return self._find_at(found[0].path)
         if not found:
+            useless = self.collection.unusable(name)
+            if useless is not None:
+                raise WeightsRejected(f"{useless.path} is not usable by itself: {useless.reason}")
             raise self._unknown(name)
         for one in found if weights else ():
             card = self._find_at(one.path)
@@ -454,6 +457,11 @@ def _difference(verdict: Verdict) -> str:
 
 
 def _rejected(card: ModelCard, verdict: Verdict) -> WeightsRejected:
+    if not verdict.file.sources and not is_packaged(verdict.file):
+        return WeightsRejected(
+            f"{verdict.path} has changed since {card.name} was asked for. Its pictures can be "
+            "drawn again only with the weights that drew them: put those back, or draw anew."
+        )
     cure = (
         "Install limner again."
         if verdict.path is not None and verdict.path.is_relative_to(PACKAGE)
@@ -468,6 +476,11 @@ def _absent(card: ModelCard, file: WeightFile) -> ModelUnavailable:
         return ModelUnavailable(
             f"{file.name} of {card.name} is missing from the installed package. Install limner "
             "again."
+        )
+    if not file.sources:
+        return ModelUnavailable(
+            f"{file.name} of {card.name} is not where it was. Put it back, or tell Limner where "
+            "it lies now: `limner models add PATH`."
         )
     return ModelUnavailable(
         f"The weights of {card.name} are not here ({card.bytes / 1e6:.1f} MB). Run `limner "

@@ -16,7 +16,7 @@ from limner.domain.card import UNSTATED, ModelCard
 from limner.domain.errors import InvalidRequest, LimnerError, ModelNotFound, WeightsRejected
 from limner.families.checkpoint import own_name
 from limner.families.diffusion.finding import Finding, Kind
-from limner.families.diffusion.programs import folders_of, roots_of
+from limner.families.diffusion.programs import folders_of, missing_of, roots_of
 from limner.families.diffusion.trees import WEIGHTS, Entry, scan
 from limner.families.family import Family
 
@@ -123,6 +123,25 @@ class Collection:
     def names(self) -> tuple[str, ...]:
         """Return the names of what was usable when the places were last looked through."""
         return tuple(one.name for one in self._distinct(self._read()) if one.usable)
+
+    def unusable(self, name: str) -> Found | None:
+        """Return what is called so in the places and cannot be used, with the reason."""
+        wanted = name.lower()
+        return next(
+            (
+                one
+                for one in self._distinct(self._read())
+                if not one.usable and wanted in (one.name.lower(), one.path.name.lower())
+            ),
+            None,
+        )
+
+    def missing(self, path: Path) -> tuple[Path, ...]:
+        """Return the folders that a list of folders names and that are not here."""
+        place = whole_path(path)
+        if place.suffix.lower() not in _LISTS or not place.is_file():
+            return ()
+        return missing_of(place)
 
     def holds(self, path: Path) -> bool:
         """Whether a path lies in a place that is kept."""

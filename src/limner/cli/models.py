@@ -12,6 +12,7 @@ from limner.cli.output import Output, output_of
 from limner.cli.screen import Screen
 from limner.cli.stopping import stopping
 from limner.cli.work import complete_model
+from limner.domain.card import UNSTATED
 from limner.domain.errors import Cancelled, InvalidOption, ModelUnavailable, WeightsRejected
 
 if TYPE_CHECKING:
@@ -184,6 +185,8 @@ def add(asked: Add) -> None:
         with Screen(output) as screen:
             screen.doing(f"looking through {path}")
             found = models.add(path)
+        for missing in models.catalog.collection.missing(path):
+            output.say(f"{missing} is in the list, and not here.")
         if asked.json:
             for one in found:
                 output.record(_own_entry(one))
@@ -401,7 +404,7 @@ def _family(found: "Found") -> str:
 
 
 def _licence(spdx: str) -> str:
-    return "not stated" if spdx == "NOASSERTION" else spdx
+    return "not stated" if spdx == UNSTATED else spdx
 
 
 def _size(count: int) -> str:
@@ -412,8 +415,12 @@ def _facts(catalog: "Catalog", card: "ModelCard") -> Iterator[tuple[str, str]]:
     licence = card.licence
     yield "about", card.summary
     yield "state", f"{catalog.status(card).value}, {card.status.value}"
-    yield "licence", f"{licence.spdx}; commercial use {'yes' if licence.commercial else 'no'}"
-    yield "by", f"{licence.attribution} {licence.url}"
+    told = f"{_licence(licence.spdx)}; commercial use {'yes' if licence.commercial else 'no'}"
+    if licence.spdx == UNSTATED:
+        told += f" (limner models licence {card.name} … states one that you know of)"
+    yield "licence", told
+    if licence.attribution or licence.url:
+        yield "by", f"{licence.attribution} {licence.url}".strip()
     yield "home", card.homepage
     yield "does", ", ".join(card.capability.uses)
     yield from _abilities(card.capability)
@@ -431,6 +438,13 @@ def _abilities(capability: "Capability") -> Iterator[tuple[str, str]]:
     ):
         if allowed:
             yield name, f"{allowed.low:g} to {allowed.high:g}, {allowed.default:g} if left out"
+        if name == "guidance" and capability.guidance_meaning:
+            yield "", capability.guidance_meaning
+    if capability.text_encoders:
+        length = (
+            f"; {capability.prompt_tokens:,} tokens at once" if capability.prompt_tokens else ""
+        )
+        yield "words", f"read by {', '.join(capability.text_encoders)}{length}"
     if capability.samplers:
         yield "sampler", ", ".join(capability.samplers)
     if capability.schedules:

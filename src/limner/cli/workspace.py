@@ -107,8 +107,24 @@ def change(asked: Rules) -> None:
     added = [PromptRule(pattern=pattern, message=asked.message or "") for pattern in patterns]
     changes = Changes(values, added, asked.remove_prompt_rule or ())
     with Library.open(read_settings(asked.home).home) as library:
-        change_policy(library, LOCAL_ACTOR, LOCAL_WORKSPACE, changes)
+        policy = change_policy(library, LOCAL_ACTOR, LOCAL_WORKSPACE, changes)
+    if asked.safety is not None and policy.safety != "off":
+        _tell_of_judge(asked)
     show(asked)
+
+
+def _tell_of_judge(asked: Rules) -> None:
+    """Say where the model that judges pictures comes from, if it is not here yet."""
+    from limner.app.settings import read_settings
+    from limner.app.wiring import open_models
+
+    models = open_models(read_settings(asked.home))
+    judge = models.judge()
+    if not models.catalog.installed(judge):
+        output_of(asked).say(
+            f"The safety check needs {judge.name} ({judge.bytes / 1e6:.0f} MB), which is fetched "
+            f"with the next picture, or now by limner models pull {judge.name}."
+        )
 
 
 def events(asked: Lines) -> None:

@@ -156,6 +156,10 @@ class Capability(Frozen):
     steps: Range[int] | None = None
     guidance: Range[float] | None = None
     guidance_meaning: str = ""
+    text_encoders: tuple[str, ...] = ()
+    """What reads the words."""
+    prompt_tokens: int | None = None
+    """How many tokens of a prompt are read at once, None where it is not known."""
     strength: Range[float] | None = None
     samplers: tuple[str, ...] = ()
     schedules: tuple[str, ...] = ()
@@ -309,7 +313,10 @@ class Capability(Frozen):
         for one in references:
             if one.purpose not in self.references:
                 can = ", ".join(self.references)
-                raise InvalidOption(f"{model.name} takes {can} from a reference, no {one.purpose}.")
+                instead = " Say in the prompt what is to be taken." if self.sees else ""
+                raise InvalidOption(
+                    f"{model.name} takes {can} from a reference, no {one.purpose}.{instead}"
+                )
         return references
 
     def _layout_of(self, draft: Draft, model: ModelRef) -> tuple[Region, ...]:

@@ -145,6 +145,8 @@ def _capability(facts: Facts, found: Finding) -> Capability:
         steps=facts.steps,
         guidance=facts.guidance,
         guidance_meaning=facts.guidance_meaning,
+        text_encoders=facts.text_encoders,
+        prompt_tokens=facts.prompt_tokens,
         strength=Range[float](low=0.0, high=1.0, default=facts.strength) if redraws else None,
         samplers=(OWN, *samplers_for(prediction)),
         schedules=(OWN, *schedules_for(prediction)),
@@ -162,9 +164,8 @@ def _capability(facts: Facts, found: Finding) -> Capability:
 
 def _references(facts: Facts) -> dict[str, Any]:
     """Return what a variant takes from references, and in which tasks."""
-    every = tuple(Purpose)
     if facts.family in SEEN_BY_ADAPTERS:
-        purposes = every if facts.family == "sdxl" else (Purpose.SUBJECT,)
+        purposes = tuple(Purpose) if facts.family == "sdxl" else (Purpose.SUBJECT,)
         return {"references": purposes, "referred": _tasks(facts)}
     if reads_pictures(facts):
         return {"references": (Purpose.SUBJECT,), "referred": _tasks(facts)}
@@ -173,7 +174,7 @@ def _references(facts: Facts) -> dict[str, Any]:
         return {}
     tasks = tuple(one for one in facts.pipelines if one in pictures.tasks)
     return {
-        "references": every,
+        "references": (Purpose.SUBJECT,),  # what to take, the words say
         "referred": tasks,
         "most_references": pictures.most,
         "sees": True,

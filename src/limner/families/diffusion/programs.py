@@ -50,13 +50,25 @@ def folders_of(path: Path) -> tuple[Path, ...]:
     section's `base_path`, or else below the folder of the file. Raises InvalidRequest for a file
     that cannot be read.
     """
-    first: list[Path] = []
-    others: list[Path] = []
+    here = (next(filter(is_folder, named), None) for named in _named(path))
+    return tuple(dict.fromkeys(folder for folder in here if folder is not None))
+
+
+def missing_of(path: Path) -> tuple[Path, ...]:
+    """Return the folders that such a file lists and that are not here; raises as `folders_of`."""
+    missing = (named[-1] for named in _named(path) if not any(map(is_folder, named)))
+    return tuple(dict.fromkeys(missing))
+
+
+def _named(path: Path) -> tuple[tuple[Path, ...], ...]:
+    """Return what each line of a list may name, default sections first."""
+    first: list[tuple[Path, ...]] = []
+    others: list[tuple[Path, ...]] = []
     for section in _sections(path).values():
         if isinstance(section, dict):
             base = _below(path.parent, str(section.get("base_path") or ""))
             (first if section.get("is_default") is True else others).extend(_lines(section, base))
-    return tuple(dict.fromkeys((*first, *others)))
+    return (*first, *others)
 
 
 def _sections(path: Path) -> dict[object, object]:
@@ -85,17 +97,16 @@ def _place(error: Exception) -> str:
     return f" (see line {mark.line + 1})" if mark is not None else ""
 
 
-def _lines(section: dict[object, object], base: Path) -> Iterator[Path]:
-    """Yield the folders of a section that are here; what follows a ` #` may be a remark."""
+def _lines(section: dict[object, object], base: Path) -> Iterator[tuple[Path, ...]]:
+    """Yield what each line of a section may name; what follows a ` #` may be a remark."""
     for key, value in section.items():
         if key in _NO_MODELS or not isinstance(value, str):
             continue
         for line in value.splitlines():
             texts = (line.strip(), line.partition(" #")[0].strip())
-            found = (_below(base, text) for text in texts if text)
-            folder = next((one for one in found if is_folder(one)), None)
-            if folder is not None:
-                yield folder
+            found = tuple(_below(base, text) for text in texts if text)
+            if found:
+                yield found
 
 
 def _below(base: Path, text: str) -> Path:
