@@ -65,7 +65,7 @@ def test_what_was_added_is_known_by_its_name(catalog: Catalog, home: Path, comfy
     assert (card.family, card.weights_digest) == ("sd1", later.find("Paint").weights_digest)
     assert later.locate(card).files["model_index.json"].is_relative_to(comfy)
     assert later.find("Fox").capability.adapts == "sd1"
-    with pytest.raises(WeightsRejected, match="sharp.safetensors is not usable by itself"):
+    with pytest.raises(WeightsRejected, match=r"sharp\.safetensors is not usable by itself"):
         later.find("sharp")
     with pytest.raises(ModelNotFound, match="“blunt”"):
         later.find("blunt")
