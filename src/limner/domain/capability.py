@@ -179,6 +179,9 @@ class Capability(Frozen):
     """The structure it follows, with ControlNets; for a ControlNet: what it was taught."""
     controlled: tuple[Task, ...] = ()
     """The tasks in which it follows controls."""
+    most_controls: int = 8
+    timed: bool = True
+    """Whether controls may begin and end with a part of the steps."""
     follows: bool = False
     """Whether it follows one control by itself, and draws nothing without."""
     steers: str = ""
@@ -291,6 +294,15 @@ class Capability(Frozen):
         if controls and draft.task not in self.controlled:
             can = ", ".join(task.value for task in self.controlled)
             raise InvalidOption(f"{model.name} follows controls in {can}, not in {draft.task}.")
+        if len(controls) > self.most_controls:
+            raise InvalidOption(
+                f"{model.name} follows at most {self.most_controls} at once, not {len(controls)}. "
+                "Leave the others out."
+            )
+        if not self.timed and any((one.start, one.end) != (0, 1) for one in controls):
+            raise InvalidOption(
+                f"{model.name} follows a control in every step. Leave its start and end out."
+            )
         for one in controls:
             if one.kind not in self.controls:
                 can = ", ".join(self.controls)

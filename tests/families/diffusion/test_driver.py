@@ -138,14 +138,32 @@ def asked_of(task: Task, facts: Facts, pipeline: Any) -> dict[str, Any]:
         given["max_sequence_length"] = 256
     if name.startswith(("PixArt", "Sana")):
         given["use_resolution_binning"] = False
+    given["intermediate_timesteps"] = None  # diffusers knows those of two steps alone
     taken = inspect.signature(type(pipeline).__call__).parameters
     return {key: value for key, value in given.items() if key in taken}
 
 
 KINDS: dict[str, tuple[Callable[[], Any], str, str]] = {
     "sd1": (tiny.sd1, "sd1", "base"),
+    "sd1-inpainting": (
+        lambda: tiny.sd1_of("StableDiffusionInpaintPipeline", 9),
+        "sd1",
+        "inpainting",
+    ),
+    "sd1-edit": (lambda: tiny.sd1_of("StableDiffusionInstructPix2PixPipeline", 8), "sd1", "edit"),
+    "sd1-lcm": (tiny.sd1_lcm, "sd1", "lcm"),
     "sd2": (tiny.sd2, "sd2", "base"),
     "sdxl": (tiny.sdxl, "sdxl", "base"),
+    "sdxl-inpainting": (
+        lambda: tiny.sdxl_of("StableDiffusionXLInpaintPipeline", 9),
+        "sdxl",
+        "inpainting",
+    ),
+    "sdxl-edit": (
+        lambda: tiny.sdxl_of("StableDiffusionXLInstructPix2PixPipeline", 8),
+        "sdxl",
+        "edit",
+    ),
     "sd3": (tiny.sd3, "sd3", "3.5-medium"),
     "flux-dev": (tiny.flux, "flux1", "dev"),
     "flux-schnell": (lambda: tiny.flux(guided=False), "flux1", "schnell"),
@@ -159,6 +177,7 @@ KINDS: dict[str, tuple[Callable[[], Any], str, str]] = {
     "qwen-image-edit": (tiny.qwen_edit, "qwen-image", "edit"),
     "qwen-image-edit-2509": (lambda: tiny.qwen_edit(plus=True), "qwen-image", "edit-2509"),
     "sana": (tiny.sana, "sana", "1.6b"),
+    "sana-sprint": (lambda: tiny.sana(sprint=True), "sana", "sprint-1.6b"),
     "krea2": (tiny.krea2, "krea2", "raw"),
     "pixart": (tiny.pixart, "pixart", "sigma"),
 }

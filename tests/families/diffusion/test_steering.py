@@ -10,12 +10,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from limner.domain.composition import Control, ControlKind
-from limner.domain.errors import InvalidRequest, WeightsRejected
-from limner.domain.recipe import ModelRef, Task
+from limner.domain.capability import Company
+from limner.domain.composition import Control, ControlDraft, ControlKind
+from limner.domain.errors import InvalidOption, InvalidRequest, WeightsRejected
+from limner.domain.recipe import Draft, ModelRef, Recipe, Task
 from limner.families.checkpoint import sha256_of
 from limner.families.diffusion.control_family import FAMILY
-from limner.families.diffusion.facts import facts_of
+from limner.families.diffusion.facts import Facts, facts_of
+from limner.families.diffusion.family import _capability
+from limner.families.diffusion.finding import Finding, Kind
 from limner.families.family import Order, Pixels, Placement
 
 pytest.importorskip("diffusers", reason="diffusers comes with the extra [torch]")
@@ -47,6 +50,8 @@ KINDS: Mapping[str, tuple[Callable[[], Any], str, str, Callable[[Any], Any]]] = 
     "sdxl": (tiny.sdxl, "sdxl", "base", tiny.unet_control),
     "flux1": (tiny.flux, "flux1", "dev", tiny.flux_control),
     "sd3": (lambda: tiny.sd3(layers=2), "sd3", "3.5-medium", tiny.sd3_control),
+    "qwen-image": (tiny.qwen_image, "qwen-image", "base", tiny.qwen_control),
+    "sana": (lambda: tiny.sana(layers=2), "sana", "1.6b", tiny.sana_control),
 }
 
 
@@ -117,11 +122,13 @@ def test_every_task_is_what_diffusers_draws(kind: tuple[Model, list[Path]]) -> N
         asked = asked_of(task, one.facts, pipeline)
         taken = inspect.signature(type(pipeline).__call__).parameters
         asked["control_image" if "control_image" in taken else "image"] = edges
-        asked |= {"controlnet_conditioning_scale": 0.8, "control_guidance_end": 0.75}
+        timed = "control_guidance_end" in taken
+        asked |= {"controlnet_conditioning_scale": 0.8}
+        asked |= {"control_guidance_end": 0.75} if timed else {}
         generator = torch.Generator("cpu").manual_seed(SEED)
         torch.manual_seed(SEED)
         expected = np.asarray(pipeline(**asked, generator=generator).images[0].convert("RGBA"))
-        control = canny(weight=0.8, end=0.75)
+        control = canny(weight=0.8, end=0.75 if timed else 1.0)
         drawn = draw(model, followed(task, (net, control, drawing(picture()))))
         assert np.array_equal(drawn, expected), task
         without = draw(model, order_of(task))
@@ -130,6 +137,10 @@ def test_every_task_is_what_diffusers_draws(kind: tuple[Model, list[Path]]) -> N
 
 def test_several_at_once_and_a_map_as_it_is(kind: tuple[Model, list[Path]]) -> None:
     one, (net, other) = kind
+    if one.facts.family in ("qwen-image", "sana"):
+        with pytest.raises(InvalidOption, match="at most 1 at once"):
+            resolved(one.facts, canny(), canny())
+        return
     model = one.load()
     task = Task.TEXT_TO_IMAGE
     first, second = drawing(picture()), picture()
@@ -142,6 +153,25 @@ def test_several_at_once_and_a_map_as_it_is(kind: tuple[Model, list[Path]]) -> N
     if one.facts.family == "sd1":  # FLUX.1's pipeline differs a little from the plain one
         nothing = draw(model, followed(task, (net, canny(weight=0), first)))
         assert np.array_equal(nothing, draw(model, order_of(task)))
+
+
+def resolved(facts: Facts, *controls: Control) -> Recipe:
+    """The Recipe of a Draft with controls, as a model of these facts completes it."""
+    asset, net = "a" * 64, ModelRef(name="net", sha256="b" * 64)
+    draft = Draft(
+        prompt="a fox", controls=tuple(ControlDraft(asset=asset, kind=one.kind) for one in controls)
+    )
+    able = _capability(facts, Finding(Kind.PIPELINE, ""))
+    named = tuple(one.model_copy(update={"model": net}) for one in controls)
+    return able.resolve(draft, net, 1, Company(controls=named))
+
+
+def test_a_family_that_follows_in_every_step_says_so() -> None:
+    assert resolved(facts_of("sana", "1.6b"), canny()).controls
+    with pytest.raises(InvalidOption, match="in every step"):
+        resolved(facts_of("sana", "1.6b"), canny(end=0.5))
+    assert resolved(facts_of("qwen-image", "base"), canny(end=0.5)).controls
+    assert len(resolved(facts_of("flux1", "dev"), canny(), canny()).controls) == 2
 
 
 def test_its_card_says_whom_it_steers_and_what_it_was_taught(

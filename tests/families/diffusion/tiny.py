@@ -93,8 +93,8 @@ def _still(make: Callable[..., Any]) -> Callable[..., Any]:
     """Let a pipeline be as it is once it is loaded: nothing in it drops out by chance."""
 
     @wraps(make)
-    def made(**options: Any) -> Any:
-        pipeline = make(**options)
+    def made(*given: Any, **options: Any) -> Any:
+        pipeline = make(*given, **options)
         for part in pipeline.components.values():
             if hasattr(part, "eval"):
                 part.eval()
@@ -115,6 +115,30 @@ def sd1(width: int = 16) -> Any:
         feature_extractor=None,
         requires_safety_checker=False,
     )
+
+
+@_still
+def sd1_of(name: str, channels: int = 4) -> Any:
+    """A Stable Diffusion 1 of another pipeline, whose U-Net is shown more than noise."""
+    parts = dict(sd1().components)
+    parts["unet"] = diffusers.UNet2DConditionModel(**UNET, in_channels=channels)
+    return getattr(diffusers, name)(**parts, requires_safety_checker=False)
+
+
+@_still
+def sdxl_of(name: str, channels: int) -> Any:
+    """A Stable Diffusion XL of another pipeline, whose U-Net is shown more than noise."""
+    parts = dict(sdxl().components)
+    parts["unet"] = diffusers.UNet2DConditionModel(**XL, in_channels=channels)
+    taken = inspect.signature(getattr(diffusers, name).__init__).parameters
+    return getattr(diffusers, name)(**{key: one for key, one in parts.items() if key in taken})
+
+
+@_still
+def sd1_lcm() -> Any:
+    pipeline = sd1()
+    pipeline.scheduler = diffusers.LCMScheduler.from_config(pipeline.scheduler.config)
+    return pipeline
 
 
 @_still
@@ -358,8 +382,11 @@ def qwen_edit(plus: bool = False) -> Any:
 
 
 @_still
-def sana() -> Any:
-    return diffusers.SanaPipeline(
+def sana(sprint: bool = False, layers: int = 1) -> Any:
+    kind = diffusers.SanaSprintPipeline if sprint else diffusers.SanaPipeline
+    more = {"guidance_embeds": True, "qk_norm": "rms_norm_across_heads"} if sprint else {}
+    noise = diffusers.SCMScheduler() if sprint else diffusers.FlowMatchEulerDiscreteScheduler()
+    return kind(
         tokenizer=tokens.gemma(),
         text_encoder=transformers.Gemma2Model(
             transformers.Gemma2Config(
@@ -388,7 +415,7 @@ def sana() -> Any:
         transformer=diffusers.SanaTransformer2DModel(
             in_channels=4,
             out_channels=4,
-            num_layers=1,
+            num_layers=layers,
             num_attention_heads=2,
             attention_head_dim=4,
             num_cross_attention_heads=2,
@@ -396,8 +423,9 @@ def sana() -> Any:
             cross_attention_dim=8,
             caption_channels=16,
             sample_size=32,
+            **more,
         ),
-        scheduler=diffusers.FlowMatchEulerDiscreteScheduler(),
+        scheduler=noise,
     )
 
 
@@ -562,6 +590,16 @@ def flux_control(pipeline: Any) -> Any:
 def sd3_control(pipeline: Any) -> Any:
     """A ControlNet for Stable Diffusion 3."""
     return _beside(diffusers.SD3ControlNetModel, pipeline.transformer, num_layers=1)
+
+
+def qwen_control(pipeline: Any) -> Any:
+    """A ControlNet for Qwen-Image."""
+    return _beside(diffusers.QwenImageControlNetModel, pipeline.transformer)
+
+
+def sana_control(pipeline: Any) -> Any:
+    """A ControlNet for SANA."""
+    return _beside(diffusers.SanaControlNetModel, pipeline.transformer)
 
 
 def flux_following() -> Any:

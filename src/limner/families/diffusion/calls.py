@@ -60,6 +60,9 @@ def reads_pictures(facts: Facts) -> bool:
     return facts.family == "flux1" and facts.pipelines.get(Task.TEXT_TO_IMAGE) == "FluxPipeline"
 
 
+_SPRINT = 2
+"""The steps of SANA-Sprint for which diffusers knows the time between; others find their own."""
+
 _NEVER: Mapping[str, object] = {"use_resolution_binning": False, "clean_caption": False}
 """Arguments that would change the size asked for, or the words."""
 
@@ -77,6 +80,8 @@ def arguments_of(order: Order, pipeline: Any, guidance: str) -> dict[str, Any]:
         **_size(recipe, pipeline),
         **_pictures(order),
     }
+    if recipe.steps != _SPRINT:
+        given["intermediate_timesteps"] = None
     if guidance and recipe.guidance is not None:
         given[guidance] = recipe.guidance
     init = recipe.input(InputRole.INIT)

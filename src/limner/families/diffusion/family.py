@@ -134,6 +134,13 @@ def _works(card: ModelCard, asked: Size | None) -> tuple[Work, ...]:
     return tuple(Work(size, guided=guided) for size in (first, *smaller))
 
 
+_ONE_CONTROL = frozenset({"qwen-image", "sana"})
+"""Families whose pipelines take one ControlNet."""
+
+_EVERY_STEP = frozenset({"sana"})
+"""Families whose pipelines follow controls in every step."""
+
+
 def _capability(facts: Facts, found: Finding) -> Capability:
     prediction = _prediction(facts, found)
     redraws = Task.IMAGE_TO_IMAGE in (facts.pipelines or facts.controls)
@@ -154,6 +161,8 @@ def _capability(facts: Facts, found: Finding) -> Capability:
         adapters=METHODS,
         controls=_followed(facts) if steered else (),
         controlled=_around(facts.controls) if steered else (),
+        most_controls=1 if facts.family in _ONE_CONTROL else Capability(tasks=()).most_controls,
+        timed=facts.family not in _EVERY_STEP,
         follows=follows,
         refines=_REFINED if redraws and not follows else None,
         **_references(facts),

@@ -224,7 +224,7 @@ class DiffusionModel:
             return
         self._wearing.take_off()
         self._worn = ()
-        self._first.encode_prompt.forget()
+        self._answers.forget()
         self._conditions.forget()
         if wanted:
             worn = [
@@ -265,8 +265,10 @@ class DiffusionModel:
 
     def _keep(self, pipeline: Any) -> Any:
         pipeline.set_progress_bar_config(disable=True)
-        encode = pipeline.encode_prompt
-        pipeline.encode_prompt = Memo(encode, self._answers, manner_of(pipeline))
+        # Some of the older pipelines, such as InstructPix2Pix, have it as their own affair.
+        name = "encode_prompt" if hasattr(pipeline, "encode_prompt") else "_encode_prompt"
+        encode = getattr(pipeline, name)
+        setattr(pipeline, name, Memo(encode, self._answers, manner_of(pipeline)))
         for ease in named(self._eased):
             ease.apply(pipeline)
         self._pipelines[type(pipeline)] = pipeline
