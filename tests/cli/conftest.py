@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from limner.app import wiring
+from limner.cli import background
 from limner.cli.main import run
 from limner.domain.asset import Asset
 from limner.domain.workspace import LOCAL_WORKSPACE
@@ -77,6 +78,7 @@ def limner(
     monkeypatch.setenv("LIMNER_HOME", str(home))
     monkeypatch.setattr(wiring, "open_desk", lambda settings: fake_desk(settings, engine))
     monkeypatch.setattr(wiring, "open_models", fake_models)
+    monkeypatch.setattr(background, "go_on", lambda home, arguments: None)
 
     def call(*arguments: str | Path) -> Ran:
         capsys.readouterr()

@@ -7,6 +7,8 @@ import pytest
 
 from limner.app import wiring
 from limner.catalog.catalog import Catalog
+from limner.catalog.disk import sha256_of
+from limner.cli import background
 from limner.domain.errors import Cancelled
 from tests.families.diffusion.files import save
 from tests.families.diffusion.test_adapters import SD_TO_K, kohya
@@ -139,6 +141,46 @@ def test_what_lies_in_a_place_is_forgotten_with_it_alone(limner: Limner, webui: 
     limner("models", "add", alone)
     assert limner("models", "forget", "alone").status == 0
     assert limner("models", "show", "alone").status == 3
+
+
+def large(folder: Path) -> Path:
+    """An adapter of 87 MB, of a rank that nobody needs."""
+    shapes = kohya(f"lora_unet_{SD_TO_K}", 320, 768)
+    wide = {
+        name: tuple(40_000 if side <= 64 else side for side in shape)
+        for name, shape in shapes.items()
+    }
+    return save(folder / "large.safetensors", wide)
+
+
+def test_large_files_are_read_in_the_background_unless_it_is_said_otherwise(
+    limner: Limner, folder: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[tuple[Path, list[str]]] = []
+
+    def go_on(where: Path, arguments: list[str]) -> object:
+        begun.append((where, arguments))
+        return object()
+
+    monkeypatch.setattr(background, "go_on", go_on)
+    path = large(folder)
+    ran = limner("models", "add", path.name)
+    assert "in the background" in ran.err
+    assert begun == [(home, ["models", "add", "--hash", str(path)])]
+    for said in ("--hash", "--no-hash"):
+        assert "in the background" not in limner("models", "add", path, said).err
+    small = save(folder / "small.safetensors", kohya(f"lora_unet_{SD_TO_K}", 320, 768))
+    assert "in the background" not in limner("models", "add", small).err
+    assert len(begun) == 1
+
+
+def test_what_goes_on_in_the_background_is_known_later(folder: Path, home: Path) -> None:
+    path = large(folder)
+    process = background.go_on(home, ["models", "add", "--hash", str(path)])
+    assert process is not None
+    assert process.wait(timeout=120) == 0
+    kept = home / "models" / "digests.json"
+    assert json.loads(kept.read_text())[str(path)][3] == sha256_of(path)
 
 
 def test_what_cannot_be_used_is_still_known_with_the_reason(limner: Limner, webui: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from limner.catalog.catalog import Catalog
 from limner.catalog.collection import Found
+from limner.catalog.digests import SMALL
 from limner.catalog.pins import commit_of
 from limner.catalog.repository import facts_for, parse
 from limner.catalog.shelf import built_in
@@ -106,6 +107,10 @@ class Models:
         Raises ModelNotFound where that is nothing, WeightsRejected for a file that is refused.
         """
         return self.catalog.collection.add(path)
+
+    def takes_reading(self, found: Sequence[Found]) -> bool:
+        """Whether there are usable files large enough that their digests are kept once read."""
+        return any(one.usable and one.bytes > SMALL for one in found)
 
     def identify(
         self, found: Sequence[Found], tell: Callable[[Happening], None], token: CancelToken

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from limner.cli import background
 from limner.cli.command import Options, Scripted, command
 from limner.cli.output import Output, output_of
 from limner.cli.screen import Screen
@@ -92,13 +93,13 @@ class Add(Placed):
     """Options of `models add`."""
 
     hash: Annotated[
-        bool,
+        bool | None,
         typer.Option(
-            "--hash",
+            "--hash/--no-hash",
             metavar="",
-            help="Read every file now, so that the first picture need not wait for it.",
+            help="Read every file now, or only when it is first used. Left out: in the background.",
         ),
-    ] = False
+    ] = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,6 +182,7 @@ def add(asked: Add) -> None:
     """
     output = output_of(asked)
     models = _models(asked)
+    unread: list[Path] = []
     for path in asked.paths:
         with Screen(output) as screen:
             screen.doing(f"looking through {path}")
@@ -194,6 +196,10 @@ def add(asked: Add) -> None:
             _tell_found(found, output)
         if asked.hash:
             _read_now(models, found, output)
+        elif asked.hash is None and models.takes_reading(found):
+            unread.append(path.absolute())
+    if unread:
+        _read_on(asked, unread, output)
 
 
 def _read_now(models: "Models", found: "Sequence[Found]", output: Output) -> None:
@@ -202,6 +208,16 @@ def _read_now(models: "Models", found: "Sequence[Found]", output: Output) -> Non
             models.identify(found, screen.tell, token)
         except Cancelled as stopped:
             raise Cancelled("Stopped. Files that were not read are read when used.") from stopped
+
+
+def _read_on(asked: Add, paths: "Sequence[Path]", output: Output) -> None:
+    """Read large files in the background: a first picture need not wait for it then."""
+    from limner.app.settings import read_settings
+
+    home = read_settings(asked.home).home.absolute()
+    reading = background.go_on(home, ["models", "add", "--hash", *map(str, paths)])
+    if reading is not None:
+        output.say("Large files are read in the background, to know them by their digests.")
 
 
 def forget(asked: Placed) -> None:
