@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from limner.domain.capability import Capability, TaskInputs
-from limner.domain.card import Installed, Licence, ModelCard
+from limner.domain.card import Installed, Licence, ModelCard, WeightFile
 from limner.domain.errors import ModelUnavailable
 from limner.domain.event import CancelToken, Happening, Step
 from limner.domain.recipe import InputRole, ModelRef, Recipe, Size, Task
@@ -48,7 +48,8 @@ def plain(width: int, height: int, colour: tuple[int, ...]) -> Pixels:
 class Studio:
     """What the stand-in models did, and how they should behave.
 
-    `events` lists loads, draws and closes in order; `bytes` is what each model holds.
+    `events` lists loads, draws and closes in order; `bytes` is what each model holds. `weights` are
+    the bytes of a model's file by its name, `beside` for how many each load left room.
     """
 
     events: list[str] = field(default_factory=list)
@@ -56,6 +57,8 @@ class Studio:
     before_step: Callable[[int], None] = lambda _: None
     out_of_memory: set[str] = field(default_factory=set)
     threads: list[int] = field(default_factory=list)
+    beside: list[int] = field(default_factory=list)
+    weights: dict[str, int] = field(default_factory=dict)
 
     def locate(self, model: ModelRef) -> Installed:
         if model.name == "model-404":
@@ -67,7 +70,14 @@ class Studio:
             summary="",
             family="strange" if model.name == "model-99" else "stand-in",
             variant="",
-            files=(),
+            files=(
+                WeightFile(
+                    name="weights",
+                    sha256="0" * 64,
+                    bytes=self.weights.get(model.name, 0),
+                    sources=(),
+                ),
+            ),
             licence=licence,
             homepage="",
             capability=Capability(tasks=(TaskInputs(task=Task.TEXT_TO_IMAGE),)),
@@ -162,6 +172,7 @@ class StandInFamily:
         name = installed.card.name
         self.studio.events.append(f"load {name}")
         self.studio.threads.append(placement.threads)
+        self.studio.beside.append(placement.beside)
         if f"load {name}" in self.studio.out_of_memory:
             raise MemoryError
         if name == JUDGE.name:

@@ -8,7 +8,7 @@ import pytest
 
 from limner.domain.errors import Cancelled, InvalidRequest, ModelUnavailable, OutOfMemory
 from limner.domain.event import Loading, Step
-from limner.domain.recipe import InputRole, Recipe, Size, Task
+from limner.domain.recipe import AdapterRef, InputRole, Recipe, Size, Task
 from limner.engine import machine
 from limner.engine.engine import Drawn, Engine
 from limner.engine.local import EngineSettings, LocalEngine
@@ -378,3 +378,14 @@ def test_too_little_memory_to_judge_is_said(studio: Studio, moment: str) -> None
     engine = engine_in(studio)
     with pytest.raises(OutOfMemory):
         engine.judge(JUDGE, plain(4, 4, (0, 0, 0, 255)), Witness().watch())
+
+
+def test_room_is_left_for_what_takes_part(studio: Studio) -> None:
+    studio.weights.update({"model-1": 1000, "model-2": 7, "model-7": 30, "model-8": 5})
+    asked = recipe(
+        adapters=tuple(AdapterRef(name=one.name, sha256=one.sha256) for one in (ref(7), ref(8))),
+        size=size(32, 32),
+        upscaler=ref(2),
+    )
+    draw(engine_in(studio), asked)
+    assert studio.beside == [35, 0]

@@ -54,7 +54,7 @@ class LocalEngine:
             began = time.perf_counter()
             own = Watch(watch.tell, watch.token, watch.first + start)
             recipe = batch[0].recipe
-            model = self._model(recipe.model, own, recipe.native_size)
+            model = self._model(recipe.model, own, recipe)
             with _enough_memory():
                 ready = [self._with_parts(framing.inward(order)) for order in batch]
                 drawn = self._draw(model, ready, own)
@@ -97,7 +97,7 @@ class LocalEngine:
             plain = recipe.model_copy(update={"task": Task.TEXT_TO_IMAGE})
             larger = self._enlarge(order.inputs[InputRole.INIT], recipe.size, plain, one)
             # What enlarged it may have sent the model out of memory.
-            model = self._model(recipe.model, one, recipe.native_size)
+            model = self._model(recipe.model, one, recipe)
             drawn.append(refine(model, order, resize(larger, recipe.size), one))
         return drawn
 
@@ -107,14 +107,16 @@ class LocalEngine:
         parts = {ref.sha256: self._locate(ref).files for ref in recipe.models if ref not in apart}
         return replace(order, parts=parts)
 
-    def _model(self, ref: ModelRef, watch: Watch, size: Size | None = None) -> LoadedModel:
-        model = self._held(ref, watch, size)
+    def _model(self, ref: ModelRef, watch: Watch, recipe: Recipe | None = None) -> LoadedModel:
+        model = self._held(ref, watch, recipe)
         if not isinstance(model, LoadedModel):
             raise InvalidRequest(f"{ref.name} only judges pictures; it draws none.")
         return model
 
-    def _held(self, ref: ModelRef, watch: Watch, size: Size | None = None) -> LoadedModel | Judge:
-        return self._residency.get(ref, self._thread_count, watch, size)
+    def _held(
+        self, ref: ModelRef, watch: Watch, recipe: Recipe | None = None
+    ) -> LoadedModel | Judge:
+        return self._residency.get(ref, self._thread_count, watch, recipe)
 
     def _thread_count(self) -> int:
         if self._threads is None:

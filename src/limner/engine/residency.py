@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from limner.domain.card import Installed
 from limner.domain.errors import ModelUnavailable, OutOfMemory
 from limner.domain.event import Loading
-from limner.domain.recipe import ModelRef, Size
+from limner.domain.recipe import ModelRef, Recipe
 from limner.engine.engine import Resident
 from limner.families.family import Family, Judge, LoadedModel, Placement, Watch
 
@@ -24,16 +24,16 @@ class Residency:
         self._models: OrderedDict[str, tuple[str, LoadedModel | Judge]] = OrderedDict()
 
     def get(
-        self, ref: ModelRef, threads: Callable[[], int], watch: Watch, size: Size | None = None
+        self, ref: ModelRef, threads: Callable[[], int], watch: Watch, recipe: Recipe | None = None
     ) -> LoadedModel | Judge:
         """Return the model in memory, loading it (and letting others go) if need be.
 
-        `size` is what it is to draw at, in pixels, where it draws.
+        `recipe` is what it is to draw first, where it draws: room is planned for that.
         """
         held = self._models.get(ref.sha256)
         if held is None:
             watch.tell(Loading(ref.name))
-            held = (ref.name, self._load(ref, threads(), watch, size))
+            held = (ref.name, self._load(ref, threads(), watch, recipe))
             self._models[ref.sha256] = held
         self._models.move_to_end(ref.sha256)
         self._make_room()
@@ -49,7 +49,7 @@ class Residency:
             self._models.popitem()[1][1].close()
 
     def _load(
-        self, ref: ModelRef, threads: int, watch: Watch, size: Size | None
+        self, ref: ModelRef, threads: int, watch: Watch, recipe: Recipe | None
     ) -> LoadedModel | Judge:
         installed = self._locate(ref)
         family = self._families.get(installed.card.family)
@@ -57,13 +57,20 @@ class Residency:
             raise ModelUnavailable(
                 f"{ref.name} is of the family {installed.card.family}, which is not installed."
             )
+        size, beside = (recipe.native_size, self._beside(recipe)) if recipe else (None, 0)
+        placement = Placement(threads, self._release, size, watch.tell, beside)
         try:
-            return family.load(installed, Placement(threads, self._release, size, watch.tell))
+            return family.load(installed, placement)
         except MemoryError as error:
             raise OutOfMemory(
                 f"{ref.name} does not fit into the memory that is free. Close other programs, "
                 "or choose a smaller model."
             ) from error
+
+    def _beside(self, recipe: Recipe) -> int:
+        """Return the bytes of the weights that take part in a picture besides the model's own."""
+        apart = (recipe.model, recipe.upscaler)
+        return sum(self._locate(ref).card.bytes for ref in recipe.models if ref not in apart)
 
     def _release(self, bytes_: int) -> None:
         """Let models go, least recently used first, until they held that much."""

@@ -39,12 +39,15 @@ class Placement:
 
     `make_room` lets other models go until that many bytes are free, or none is left to go. `size`
     is what is drawn first, None where that is not known; `tell` is told what had to be done.
+    `beside` is the bytes of the weights that take part in what is drawn first: ControlNets, what
+    sees references, adapters. Room is left for them.
     """
 
     threads: int
     make_room: Callable[[int], None] = _keep_all
     size: Size | None = None
     tell: Callable[[Happening], None] = _tell_nobody
+    beside: int = 0
 
 
 @dataclass(frozen=True)

@@ -114,6 +114,13 @@ def test_others_leave_before_a_lesser_way_is_taken(
     assert not asked
 
 
+def test_room_is_left_for_what_takes_part(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ways, "machine_here", lambda: here(8 * GB))
+    assert ways.load_fitting(folder, (WORK,), Placement(1)).way == Way("float32")
+    with pytest.raises(OutOfMemory):
+        ways.load_fitting(folder, (WORK,), Placement(1, beside=8 * GB))
+
+
 def test_where_nothing_fits_the_error_says_what_would_help(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -41,17 +41,18 @@ def load_fitting(
 ) -> Loaded:
     """Load a diffusers folder in the best way that fits the memory that is free.
 
-    The parts that a `single` file holds come from there instead.
+    The parts that a `single` file holds come from there instead. Room is left for what takes part
+    besides the model (`Placement.beside`).
     It is planned for the first of `works` that anything fits for. The placement is asked to make
     room before a lesser way is taken. Where a prediction was wrong and memory runs out, the next
     smaller way is tried. Raises OutOfMemory where none fits, and WeightsRejected.
     """
     parts = inventory_of(folder, single)
-    machine = _machine(single)
+    machine = _left(_machine(single), placement)
     best = plans(parts, works[0], machine)
     if best and not fits(best[0], machine):
         placement.make_room(best[0].demand.needed - machine.memory)
-        machine = _machine(single)
+        machine = _left(_machine(single), placement)
     for work in works:
         try:
             way = choose(parts, work, machine).way
@@ -84,6 +85,11 @@ def _machine(single: Single | None) -> Machine:
     """Return this machine; what bitsandbytes packs, it packs as it reads folders."""
     machine = machine_here()
     return replace(machine, bitsandbytes=False) if single else machine
+
+
+def _left(machine: Machine, placement: Placement) -> Machine:
+    """Return a machine with the memory that is left beside what else takes part."""
+    return replace(machine, memory=max(0, machine.memory - placement.beside))
 
 
 def load_way(
