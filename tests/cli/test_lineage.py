@@ -122,6 +122,9 @@ def test_a_sticker_is_recognised_on_another_ground(
     [record] = limner("verify", "on.jpg", "--json").records
     assert record["integrity"] == "changed"
     assert limner("lineage", "on.jpg", "--json").records[0]["asset"] == first
+    larger = made(limner, "upscale", "on.jpg", "--size", "640x640")
+    [brought] = limner("lineage", larger, "--json").records[0]["ancestors"]
+    assert [one["asset"] for one in brought["relatives"]] == [first]
 
 
 def test_a_mark_that_was_put_onto_another_picture_makes_no_copy(

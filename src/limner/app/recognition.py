@@ -48,7 +48,7 @@ class Recognition:
             digest = pixel_digest(pixels)
             found += self._told("pixels", library.find_by_pixels(workspace, digest))
         if mark is not None:
-            found += self._marked(library.find_by_mark(workspace, mark), pixels)
+            found += self.marked(mark, pixels)
         if pixels is not None:
             found += self._alike(pixels)
         first: dict[str, Match] = {}
@@ -67,11 +67,12 @@ class Recognition:
                 sure=one.made,
             )
 
-    def _marked(self, known: tuple[Known, ...], pixels: Pixels | None) -> Iterator[Match]:
+    def marked(self, mark: str, pixels: Pixels | None) -> Iterator[Match]:
         """Yield what a watermark names; it is sure only where the picture looks alike, too.
 
         Anyone can put the mark of one picture onto another.
         """
+        known = self.library.find_by_mark(self.workspace, mark)
         looks = fingerprint(pixels) if known and pixels is not None else None
         for one in known:
             apart = distance(looks, one.fingerprint) if looks and one.fingerprint else None

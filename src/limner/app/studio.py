@@ -15,6 +15,7 @@ from limner.app.keys import Keyring
 from limner.app.models import Models
 from limner.app.pictures import Pictures
 from limner.app.policy import admit
+from limner.app.recognition import Recognition
 from limner.app.safety import (
     Outcome,
     Verdict,
@@ -47,7 +48,7 @@ from limner.domain.workspace import Actor, Role, Workspace
 from limner.engine.engine import Drawn, Engine
 from limner.families.family import Order, Pixels, Watch
 from limner.families.raster import pixel_digest
-from limner.provenance.fingerprint import ALIKE, distance, fingerprint
+from limner.provenance.fingerprint import fingerprint
 from limner.provenance.intake import read_picture
 from limner.provenance.watermark import detect
 from limner.store.library import Library
@@ -259,11 +260,10 @@ class Studio:
         if self.library.find_file(workspace, asset):
             return ()
         found = detect(pixels)
-        known = self.library.find_by_mark(workspace, found.mark) if found else ()
-        looks = fingerprint(pixels) if known else ""
-        alike = (
-            one for one in known if one.fingerprint and distance(looks, one.fingerprint) <= ALIKE
-        )
+        if found is None:
+            return ()
+        marked = Recognition(self.library, workspace).marked(found.mark, pixels)
+        alike = (one for one in marked if one.sure)
         return tuple(Parent(asset=one.asset, relation=Relation.COPY) for one in alike)[:1]
 
     def find_made(self, actor: Actor, workspace: Workspace, recipe: Recipe) -> Made | None:
