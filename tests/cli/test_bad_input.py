@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from limner.cli import targets
 from tests.fakes import FakeEngine
 
 from .conftest import Limner, assets_in, opened, photo
@@ -236,7 +237,10 @@ def test_a_folder_that_cannot_be_written(
     limner: Limner, folder: Path, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # chmod does not stop root, so the system's answer is changed instead.
-    monkeypatch.setattr(os, "access", lambda path, mode: "locked" not in str(path))
+    def refuse(**_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(targets, "TemporaryFile", refuse)
     (folder / "locked").mkdir()
     ran = limner("generate", "a fox", "--out", "locked", "--json")
     assert (ran.status, ran.error["code"]) == (2, "invalid_option")
