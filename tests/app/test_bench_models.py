@@ -1,5 +1,6 @@
 """The bench of a model draws with diffusers and with Limner, and says whether they agree."""
 
+import math
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from limner.app.bench_models import run_model_bench, run_stand_in_bench
 from limner.domain.errors import InvalidOption, ModelUnavailable
 from limner.domain.recipe import Size
-from limner.families.diffusion import stand_ins
+from limner.families.diffusion import peers, stand_ins
 from limner.families.diffusion.known.stable_parts import PARTS
 
 pytest.importorskip("diffusers", reason="diffusers comes with the extra [torch]")
@@ -23,7 +24,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny.save(tiny.sd1(), tmp_path_factory.mktemp("bench") / "sd1")
 
 
-def test_both_sides_are_measured_and_agree(folder: Path) -> None:
+def test_both_sides_are_measured_and_agree(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(peers, "installed", lambda: ())
     told: list[str] = []
     found = run_model_bench(folder, Size(width=64, height=64), 2, told.append)
     measures = {one.name: one for one in found}
@@ -41,6 +43,16 @@ def test_a_profile_says_how_far_it_strays(folder: Path) -> None:
     assert note == "the same pixels" or "of 255 on average" in note
     with pytest.raises(InvalidOption, match="exact or fast"):
         next(run_model_bench(folder, Size(width=64, height=64), 2, lambda _: None, "faster"))
+
+
+def test_another_program_that_fails_says_why(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(peers, "installed", lambda: ("Another",))
+    told: list[str] = []
+    found = list(run_model_bench(folder, Size(width=64, height=64), 2, told.append))
+    assert told[-1] == "Another alone"
+    assert found[-1].name == "a step, Another"
+    assert math.isnan(found[-1].value)
+    assert "could not be drawn with by Another: KeyError" in found[-1].note
 
 
 def test_what_is_no_folder_is_refused(tmp_path: Path) -> None:

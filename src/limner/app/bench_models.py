@@ -3,8 +3,9 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
+from math import nan
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
@@ -67,7 +68,8 @@ def run_model_bench(
     """Yield figures of a diffusers folder, Limner's beside those of diffusers alone.
 
     Limner draws by `profile`. Both draw the same: in processes of their own for memory and
-    loading, in turns in one process for time. Raises InvalidOption for what is no such folder or
+    loading, in turns in one process for time. Other programs that draw with such models follow,
+    where they are installed. Raises InvalidOption for what is no such folder or
     profile, ModelUnavailable where a process failed.
     """
     from limner.families.diffusion.compare import Asked, alternate, profiles_for
@@ -99,18 +101,47 @@ def run_model_bench(
         "×",
         _strayed(turns.difference),
     )
+    yield from _beside(asked, steps, per_step["Limner"] / steps, tell)
+
+
+def _beside(
+    asked: "Asked", steps: int, ours: float, tell: Callable[[str], None]
+) -> Iterator[Measure]:
+    """Yield figures of the other programs that are installed; one that fails only says why."""
+    from limner.families.diffusion.peers import installed
+
+    for name in installed():
+        tell(f"{name} alone")
+        given = {"peer": name, "asked": asdict(asked), "rounds": _ROUNDS}
+        try:
+            found = _process("peers", given, f"{asked.folder} could not be drawn with by {name}")
+        except ModelUnavailable as reason:
+            yield Measure(f"a step, {name}", nan, "s", str(reason))
+            continue
+        step = found["picture"] / steps
+        yield Measure(f"loading, {name}", found["load"], "s")
+        yield Measure(f"first picture, {name}", found["first"], "s")
+        yield Measure(f"peak memory, {name}", found["peak"] / 1e9, "GB")
+        yield Measure(f"a step, {name}", step, "s", "in a process of its own")
+        yield Measure(f"a step, ratio to {name}", ours / step, "×", f"Limner ÷ {name}")
 
 
 def _alone(side: "Side", asked: "Asked") -> dict[str, float]:
+    given = {"side": side, "asked": asdict(asked)}
+    return _process("compare", given, f"{asked.folder} could not be drawn with by {side}")
+
+
+def _process(module: str, given: Mapping[str, object], failed: str) -> dict[str, float]:
+    """Return the figures that a module of the diffusion families prints in its own process."""
     done = subprocess.run(
-        [sys.executable, "-m", "limner.families.diffusion.compare"],
-        input=json.dumps({"side": side, "asked": asdict(asked)}),
+        [sys.executable, "-m", f"limner.families.diffusion.{module}"],
+        input=json.dumps(given),
         capture_output=True,
         text=True,
         check=False,
     )
     if done.returncode:
         reason = (done.stderr.strip().splitlines() or ["it was stopped, perhaps for memory"])[-1]
-        raise ModelUnavailable(f"{asked.folder} could not be drawn with by {side}: {reason[:300]}")
+        raise ModelUnavailable(f"{failed}: {reason[:300]}")
     figures: dict[str, float] = json.loads(done.stdout.strip().splitlines()[-1])
     return figures

@@ -91,12 +91,12 @@ def alternate(asked: Asked, rounds: int) -> Turns:
     """Draw on both sides in turns, after a turn of each that is not counted."""
     ours = _Ours(asked)
     # A profile changes the parts it draws with, so plain drawing needs parts of its own.
-    plain = _Plain(asked, ours.pipeline if asked.profile == "exact" else None)
+    plain = Plain(asked, ours.pipeline if asked.profile == "exact" else None)
     first, second = plain.draw(), ours.draw()
     seconds: dict[Side, list[float]] = {"diffusers": [], "limner": []}
     for _ in range(rounds):
-        seconds["diffusers"].append(_timed(plain.draw))
-        seconds["limner"].append(_timed(ours.draw))
+        seconds["diffusers"].append(timed(plain.draw))
+        seconds["limner"].append(timed(ours.draw))
     difference = float(np.abs(first[..., :3].astype(int) - second[..., :3]).mean())
     return Turns(tuple(seconds["diffusers"]), tuple(seconds["limner"]), difference)
 
@@ -120,10 +120,10 @@ def shaped(name: str, asked: Asked, rounds: int) -> Shaped:
     facts = facts_like(name)
     pipeline = stand_in(name, device)
     manner = manner_of(facts, "")
-    order = _order_of(facts, asked)
-    plain = _Plain(asked, pipeline, manner, order)
+    order = _order_like(facts, asked)
+    plain = Plain(asked, pipeline, manner, order)
     first = plain.draw()
-    before = tuple(_timed(plain.draw) for _ in range(rounds))
+    before = tuple(timed(plain.draw) for _ in range(rounds))
     model = DiffusionModel(pipeline, manner, device, asked.threads)
     watch = Watch(lambda _: None, CancelToken())
 
@@ -131,18 +131,18 @@ def shaped(name: str, asked: Asked, rounds: int) -> Shaped:
         return model.perform([order], watch)[0]
 
     second = draw()
-    after = tuple(_timed(draw) for _ in range(rounds))
+    after = tuple(timed(draw) for _ in range(rounds))
     difference = float(np.abs(first[..., :3].astype(int) - second[..., :3]).mean())
-    return Shaped(before, after, difference, _peak())
+    return Shaped(before, after, difference, most_held())
 
 
 def alone(side: Side, asked: Asked) -> Alone:
     """Load and draw on one side; the process should have done nothing before."""
     began = time.perf_counter()
-    drawing = _Ours(asked, fitted=True) if side == "limner" else _Plain(asked, None)
+    drawing = _Ours(asked, fitted=True) if side == "limner" else Plain(asked, None)
     loaded = time.perf_counter()
     drawing.draw()
-    return Alone(loaded - began, time.perf_counter() - loaded, _peak())
+    return Alone(loaded - began, time.perf_counter() - loaded, most_held())
 
 
 class _Ours:
@@ -150,7 +150,7 @@ class _Ours:
 
     def __init__(self, asked: Asked, *, fitted: bool = False) -> None:
         folder = Path(asked.folder)
-        self._order = _order(asked)
+        self._order = order_of(asked)
         device, way = choose_device(), None
         if fitted:
             work = Work(self._order.recipe.size, guided=True)
@@ -164,7 +164,7 @@ class _Ours:
         return self._model.perform([self._order], Watch(lambda _: None, CancelToken()))[0]
 
 
-class _Plain:
+class Plain:
     """A pipeline of diffusers as its documentation calls it."""
 
     def __init__(
@@ -179,26 +179,27 @@ class _Plain:
             wanted = getattr(used.diffusers, name)
             if shared is None:
                 made = wanted.from_pretrained(folder, torch_dtype=device.torch_dtype)
-                self._pipeline = made.to(device.name)
+                self.pipeline = made.to(device.name)
             else:
                 scheduler = type(shared.scheduler).from_config(shared.scheduler.config)
-                self._pipeline = wanted(**{**shared.components, "scheduler": scheduler})
-        self._pipeline.set_progress_bar_config(disable=True)
-        order, guidance = order or _order(asked), manner.guidance
-        self._arguments = arguments_of(order, self._pipeline, guidance)
+                self.pipeline = wanted(**{**shared.components, "scheduler": scheduler})
+        self.pipeline.set_progress_bar_config(disable=True)
+        order, guidance = order or order_of(asked), manner.guidance
+        self._arguments = arguments_of(order, self.pipeline, guidance)
         self._arguments["prompt"] = asked.prompt
         limit = manner.limit
-        if "max_sequence_length" in takes(self._pipeline):
+        if "max_sequence_length" in takes(self.pipeline):
             self._arguments["max_sequence_length"] = limit
-        against = negative_of(order.recipe, self._pipeline, guidance)
+        against = negative_of(order.recipe, self.pipeline, guidance)
         if against:
             self._arguments["negative_prompt"] = against
         self._seed, self._torch = asked.seed, used.torch
 
     def draw(self) -> Pixels:
+        """Return the picture, uint8 [h, w, 3 or 4]; the same each time."""
         generator = self._torch.Generator("cpu").manual_seed(self._seed)
         with quiet():
-            return to_pixels(self._pipeline(**self._arguments, generator=generator).images[0])
+            return to_pixels(self.pipeline(**self._arguments, generator=generator).images[0])
 
 
 def _manner(folder: Path) -> Manner:
@@ -213,11 +214,12 @@ def _facts(folder: Path) -> Facts:
         raise ModelNotFound(f"{folder} cannot be measured. {found.reason}") from None
 
 
-def _order(asked: Asked) -> Order:
-    return _order_of(_facts(Path(asked.folder)), asked)
+def order_of(asked: Asked) -> Order:
+    """Return what both sides draw; raises ModelNotFound for a folder of no known family."""
+    return _order_like(_facts(Path(asked.folder)), asked)
 
 
-def _order_of(facts: Facts, asked: Asked) -> Order:
+def _order_like(facts: Facts, asked: Asked) -> Order:
     size = Size(width=asked.width, height=asked.height)
     guidance = facts.guidance
     recipe = Recipe(
@@ -234,7 +236,8 @@ def _order_of(facts: Facts, asked: Asked) -> Order:
     return Order(recipe)
 
 
-def _timed(draw: Callable[[], object]) -> float:
+def timed(draw: Callable[[], object]) -> float:
+    """Return the seconds that drawing took, the device's work included."""
     torch = libraries().torch
     began = time.perf_counter()
     draw()
@@ -243,7 +246,7 @@ def _timed(draw: Callable[[], object]) -> float:
     return time.perf_counter() - began
 
 
-def _peak() -> int:
+def most_held() -> int:
     """Return the most bytes this process, or the device where there is one, has held."""
     torch = libraries().torch
     if torch.cuda.is_available():
