@@ -124,3 +124,19 @@ def test_reading_a_large_file_is_told_and_can_be_stopped(
     path.write_bytes(b"y" * 101)
     known.of(path)
     assert len(heard) == 3
+
+
+def test_reading_all_of_it_is_told_and_can_be_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(digests, "SMALL", 10)
+    path, known = tmp_path / "a.safetensors", Digests(tmp_path / "digests.json")
+    path.write_bytes(b"x" * 100)
+    known.of(path)
+    token, told = CancelToken(), list[Happening]()
+    with known.told(Watch(told.append, token)):
+        assert known.read(path) == hashlib.sha256(b"x" * 100).hexdigest()
+        token.cancel()
+        with pytest.raises(Cancelled):
+            known.read(path)
+    assert [type(one) for one in told] == [Hashing]

@@ -1,5 +1,6 @@
 """The paths of the user's own models are kept, last one first."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -41,7 +42,19 @@ def test_a_damaged_record_is_no_record(places: Places, tmp_path: Path, text: str
     places.kept.write_text(text)
     assert places.paths() == ()
     places.add(tmp_path / "a")
-    assert places.paths() == (tmp_path / "a",)
+    assert places.paths()[0] == tmp_path / "a"
+    if text != "[1, null]":
+        assert places.kept.with_name("places.json.damaged").read_text() == text
+
+
+def test_two_at_once_lose_no_path(places: Places, tmp_path: Path) -> None:
+    def add(which: int) -> None:
+        for number in range(20):
+            places.add(tmp_path / f"{which}-{number}")
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(add, range(4)))
+    assert len(set(places.paths())) == 80
 
 
 def test_what_cannot_be_kept_is_told_where_it_was_asked_for(tmp_path: Path) -> None:

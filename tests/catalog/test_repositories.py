@@ -1,13 +1,14 @@
 """Repositories of a model hub: pinned, pulled, told apart, and what a hub may do to us."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from limner.app.models import Models
-from limner.catalog import hub
+from limner.catalog import digests, hub
 from limner.catalog.catalog import Catalog
 from limner.catalog.shelf import Presence
 from limner.domain.card import ModelCard
@@ -311,6 +312,39 @@ def test_two_repositories_of_one_name(
         publish_repository(site, f"{owner}/vellum", files)
     names = [pull(models, f"{owner}/vellum", listener).name for owner in ("a", "b")]
     assert names == ["a-vellum", "b-vellum"]
+
+
+def test_two_of_one_name_at_once_stay_apart(
+    home: Path, site: Site, tmp_path: Path, listener: Listener
+) -> None:
+    repositories = [f"{owner}/Paint" for owner in ("one", "two", "three", "four")]
+    for number, name in enumerate(repositories):
+        files = small_pipeline(tmp_path / str(number))
+        publish_repository(site, name, {**files, "unet/config.json": f"{number} ".encode() * 100})
+
+    def request(name: str) -> ModelCard:
+        return models_at(home, site).request(name, None, listener, listener.token)
+
+    with ThreadPoolExecutor(4) as pool:
+        cards = list(pool.map(request, repositories))
+    assert len({card.name for card in cards}) == 4
+    known = {card.name: card for card in models_at(home, site).catalog.cards()}
+    for card in cards:
+        assert known[card.name].files == card.files
+
+
+def test_what_has_just_been_pulled_is_not_read_again(
+    home: Path, site: Site, listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(digests, "SMALL", 1000)
+    publish_repository(site, "someone/styles", {"ink.safetensors": b"w" * 5000})
+    models = models_at(home, site)
+    card = models.request("someone/styles:ink.safetensors", None, listener, listener.token)
+    models.catalog.pull(card, listener, listener.token)
+    read: list[Path] = []
+    monkeypatch.setattr(digests, "sha256_of", read.append)
+    models.catalog.locate(card)
+    assert read == []
 
 
 def test_a_large_file_with_other_bytes_is_refused(

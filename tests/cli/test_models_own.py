@@ -166,7 +166,7 @@ def test_large_files_are_read_in_the_background_unless_it_is_said_otherwise(
     path = large(folder)
     ran = limner("models", "add", path.name)
     assert "in the background" in ran.err
-    assert begun == [(home, ["models", "add", "--hash", str(path)])]
+    assert begun == [(home, ["models", "hash", str(path)])]
     for said in ("--hash", "--no-hash"):
         assert "in the background" not in limner("models", "add", path, said).err
     small = save(folder / "small.safetensors", kohya(f"lora_unet_{SD_TO_K}", 320, 768))
@@ -176,11 +176,26 @@ def test_large_files_are_read_in_the_background_unless_it_is_said_otherwise(
 
 def test_what_goes_on_in_the_background_is_known_later(folder: Path, home: Path) -> None:
     path = large(folder)
-    process = background.go_on(home, ["models", "add", "--hash", str(path)])
-    assert process is not None
-    assert process.wait(timeout=120) == 0
+    for asked in (["models", "add", "--no-hash"], ["models", "hash"]):
+        process = background.go_on(home, [*asked, str(path)])
+        assert process is not None
+        assert process.wait(timeout=120) == 0
     kept = home / "models" / "digests.json"
     assert json.loads(kept.read_text())[str(path)][3] == sha256_of(path)
+
+
+def test_only_what_lies_in_a_place_is_read(limner: Limner, folder: Path, home: Path) -> None:
+    path = large(folder)
+    ran = limner("models", "hash", path)
+    assert ran.status == 3
+    assert f"`limner models add {path}` makes it one" in ran.err
+    limner("models", "add", folder, "--no-hash")
+    for asked in (path, folder):
+        assert "1 is read" in limner("models", "hash", asked).out
+    assert str(path) in json.loads((home / "models" / "digests.json").read_text())
+    limner("models", "forget", folder)
+    assert limner("models", "hash", path).status == 3
+    assert limner("models", "list", "--json").out.count(str(path)) == 0
 
 
 def test_what_cannot_be_used_is_still_known_with_the_reason(limner: Limner, webui: Path) -> None:

@@ -46,6 +46,7 @@ COMMANDS = [
     ("models", "show"),
     ("models", "add"),
     ("models", "forget"),
+    ("models", "hash"),
     ("models", "licence"),
     ("models", "pull"),
     ("models", "verify"),

@@ -108,6 +108,16 @@ class Models:
         """
         return self.catalog.collection.add(path)
 
+    def within(self, path: Path) -> tuple[Found, ...]:
+        """Return what lies at a path, in one of the user's places; raises ModelNotFound."""
+        found = self.catalog.collection.within(path)
+        if not found:
+            raise ModelNotFound(
+                f"{path} is not among the places of your models. `limner models add {path}` makes "
+                "it one."
+            )
+        return found
+
     def takes_reading(self, found: Sequence[Found]) -> bool:
         """Whether there are usable files large enough that their digests are kept once read."""
         return any(one.usable and one.bytes > SMALL for one in found)

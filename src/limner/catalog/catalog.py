@@ -231,9 +231,12 @@ class Catalog:
                 f"{asked.repository} cannot be pulled: {reason}. `limner models add PATH` takes a "
                 "copy that is on this machine."
             )
-        taken = self.names()
         with locked(self._ways.downloads / "pins.lock", waiting(asked.repository, watch)):
-            return Pinning(hub, self._pins, watch).run(asked, variant, taken)
+            # Under the lock: another process may have pinned it, or taken its name, meanwhile.
+            pinned = self._pins.of(asked)
+            if pinned is None:
+                return Pinning(hub, self._pins, watch).run(asked, variant, self.names())
+        return self.request(asked, variant, watch)
 
     def recognise(self, card: ModelCard) -> ModelCard:
         """Return the card of a pulled model as its family knows it; raises why none does."""
@@ -249,7 +252,7 @@ class Catalog:
             return self._shelf.presence(card)
 
     def verify(self, card: ModelCard) -> tuple[Verdict, ...]:
-        """Read every byte of a model's files and return a verdict for each."""
+        """Read every byte of a model's files and return a verdict for each; see `telling`."""
         as_pulled = self._as_pinned(card)
         return tuple(self._shelf.examine(as_pulled, file) for file in as_pulled.files)
 
@@ -276,13 +279,15 @@ class Catalog:
         are replaced only with `again`; otherwise they raise WeightsRejected. Raises PullFailed
         with the reason of every source, StorageFailed and Cancelled.
         """
-        card = self._as_pinned(card)
-        tell(_licence_of(card))
+        with self.telling(Watch(tell, token)):
+            return self._pulled(self._as_pinned(card), Watch(tell, token), again)
+
+    def _pulled(self, card: ModelCard, watch: Watch, again: bool) -> Installed:
+        watch.tell(_licence_of(card))
         verdicts = self.verify(card)
         wanted = _not_good(verdicts)
         if not wanted:
             return _installed(card, verdicts)
-        watch = Watch(tell, token)
         with locked(self._lock_of(card), waiting(card.name, watch)):
             # Again, under the lock: another process may have brought them meanwhile.
             verdicts = tuple(self._shelf.examine(card, file) for file in wanted)

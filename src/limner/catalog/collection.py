@@ -143,6 +143,14 @@ class Collection:
             return ()
         return missing_of(place)
 
+    def within(self, path: Path) -> tuple[Found, ...]:
+        """Return what was found in a place, or at or under a path in one."""
+        wanted, every = whole_path(path), self.all()
+        kept = self._read().get(str(wanted))
+        if kept is not None and wanted in self.places.paths():
+            return tuple(one for one in kept.found if _is_here(one.path))
+        return tuple(one for one in every if one.path.is_relative_to(wanted))
+
     def holds(self, path: Path) -> bool:
         """Whether a path lies in a place that is kept."""
         looked_for = whole_path(path)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -61,13 +62,27 @@ class Digests:
             status = whole.stat()
         if status.st_size <= SMALL:
             return sha256_of(whole)
-        stamp = [status.st_size, status.st_mtime_ns, status.st_ino]
-        found = self._look_up(str(whole), stamp)
-        if found is None:
-            watch = self._watch
-            found = sha256_of(whole) if watch is None else _read_telling(path, watch)
-            self._remember(str(whole), [*stamp, found])
+        return self._look_up(str(whole), _stamp(status)) or self.read(path)
+
+    def read(self, path: Path) -> str:
+        """As `of`, but the file is read whatever is known of it, and known from then on."""
+        with storage_errors(path):
+            whole = path.resolve()
+            status = whole.stat()
+        watch = self._watch if status.st_size > SMALL else None
+        found = sha256_of(whole) if watch is None else _read_telling(path, watch)
+        self._know(whole, status, found)
         return found
+
+    def note(self, path: Path, sha256: str) -> None:
+        """Know a file whose bytes have just been hashed as they were written."""
+        with suppress(OSError):
+            whole = path.resolve()
+            self._know(whole, whole.stat(), sha256)
+
+    def _know(self, whole: Path, status: os.stat_result, sha256: str) -> None:
+        if status.st_size > SMALL and self._look_up(str(whole), _stamp(status)) != sha256:
+            self._remember(str(whole), [*_stamp(status), sha256])
 
     def _look_up(self, path: str, stamp: list[int]) -> str | None:
         if self._known is None:
@@ -89,6 +104,10 @@ class Digests:
         except (OSError, ValueError, RecursionError):
             return {}
         return _entries(found) if isinstance(found, dict) else {}
+
+
+def _stamp(status: os.stat_result) -> list[int]:
+    return [status.st_size, status.st_mtime_ns, status.st_ino]
 
 
 def _read_telling(path: Path, watch: Watch) -> str:

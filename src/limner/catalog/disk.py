@@ -1,12 +1,13 @@
 """The disk under the catalog: hashing, locks between processes, and what goes wrong."""
 
 import errno
+import glob
 import os
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 
 from limner.domain.errors import StorageFull, WeightsRejected, storage_failure
@@ -27,6 +28,8 @@ else:
 _OTHERWISE = "choose another home folder with --home or LIMNER_HOME"
 _HELD = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES, errno.EDEADLK)
 _LOOK_AGAIN = 0.1
+_LEFT_BEHIND = 3600
+"""Seconds after which what was being written will not be finished any more."""
 
 
 @contextmanager
@@ -51,13 +54,38 @@ def sha256_of(path: Path) -> str:
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Replace a file at once, or leave it as it was; raises OSError."""
+    """Replace a file at once, or leave it as it was, also in a power cut; raises OSError.
+
+    What a process left here that was stopped in the middle of it long ago is swept up.
+    """
     part = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}")
     try:
-        part.write_bytes(content)
+        with part.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
         part.replace(path)
+        sync_folder(path.parent)
     finally:
         part.unlink(missing_ok=True)
+        _sweep(path)
+
+
+def _sweep(path: Path) -> None:
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*-*"):
+        with suppress(OSError):
+            if time.time() - left.stat().st_mtime > _LEFT_BEHIND:
+                left.unlink()
+
+
+def put_aside(path: Path) -> Path:
+    """Rename a file that cannot be made sense of, so that another can take its place.
+
+    Returns where it is now: beside, `.damaged` at the end of its name. Raises OSError.
+    """
+    aside = path.with_name(f"{path.name}.damaged")
+    path.replace(aside)
+    return aside
 
 
 def sync_folder(folder: Path) -> None:

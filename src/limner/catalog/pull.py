@@ -73,6 +73,7 @@ class Pull:
             except PullFailed as failure:
                 reasons.append(f"\n  - {_described(source)}: {failure.message}.")
             else:
+                self._shelf.digests.note(self._shelf.target(self._card, file), file.sha256)
                 return
         raise PullFailed(
             f"{file.name} of {self._card.name} could not be pulled; every source failed:"

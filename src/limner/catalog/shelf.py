@@ -7,7 +7,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from limner.catalog.digests import Digests
-from limner.catalog.disk import inside, sha256_of
+from limner.catalog.disk import inside
 from limner.domain.card import ModelCard, PackagedSource, WeightFile
 from limner.families.family import Hash
 
@@ -68,7 +68,7 @@ class Shelf:
 
     def examine(self, card: ModelCard, file: WeightFile) -> Verdict:
         """Read every byte of a file and compare its sha256 with the pinned one."""
-        return examine(file, self._places(card, file), sha256_of)
+        return examine(file, self._places(card, file), self.digests.read)
 
     def look(self, card: ModelCard, file: WeightFile) -> Verdict:
         """As `examine`, but a large file that has not changed since it was read counts as read."""

@@ -4,12 +4,14 @@ A statement belongs to the bytes: weights that change are other weights, of whic
 """
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
-from limner.catalog.disk import storage_errors, write_whole
+from limner.catalog.disk import locked, put_aside, storage_errors, write_whole
 from limner.domain.card import Licence, ModelCard
 
 
@@ -29,16 +31,19 @@ class Statements:
 
     def state(self, card: ModelCard, path: Path | None, licence: Licence | None) -> None:
         """Keep what is stated of a model, or with None nothing any more. Raises StorageFailed."""
-        known = self._read()
-        known.pop(card.weights_digest, None)
-        if licence is not None:
-            known[card.weights_digest] = Statement(licence, str(path or ""))
-        content = {
-            digest: {"licence": one.licence.model_dump(mode="json"), "path": one.path}
-            for digest, one in known.items()
-        }
-        with storage_errors(self._kept.parent):
-            self._kept.parent.mkdir(parents=True, exist_ok=True)
+        with (
+            locked(self._kept.with_name(f".{self._kept.name}.lock"), lambda: None),
+            storage_errors(self._kept),
+        ):
+            try:
+                content = self._content()
+            except (ValueError, RecursionError):
+                put_aside(self._kept)
+                content = {}
+            content.pop(card.weights_digest, None)
+            if licence is not None:
+                stated = licence.model_dump(mode="json")
+                content[card.weights_digest] = {"licence": stated, "path": str(path or "")}
             write_whole(self._kept, json.dumps(content, indent=1).encode())
 
     def on(self, card: ModelCard) -> ModelCard:
@@ -52,11 +57,21 @@ class Statements:
         return next(stated, None)
 
     def _read(self) -> dict[str, Statement]:
+        """Return what can be read; one entry that cannot be takes no other one with it."""
+        found = {}
+        with suppress(OSError, ValueError, RecursionError):
+            for digest, entry in self._content().items():
+                with suppress(KeyError, TypeError, ValidationError):
+                    licence = Licence.model_validate(entry["licence"])
+                    found[digest] = Statement(licence, str(entry["path"]))
+        return found
+
+    def _content(self) -> dict[str, Any]:
+        """Return the entries as they are kept; raises OSError, ValueError."""
         try:
             content = json.loads(self._kept.read_bytes())
-            return {
-                str(digest): Statement(Licence.model_validate(entry["licence"]), str(entry["path"]))
-                for digest, entry in content.items()
-            }
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, ValidationError):
+        except (FileNotFoundError, NotADirectoryError):
             return {}
+        if not isinstance(content, dict):
+            raise ValueError("an object is kept here")  # noqa: TRY004 - as JSON that is none
+        return content

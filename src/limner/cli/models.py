@@ -215,9 +215,27 @@ def _read_on(asked: Add, paths: "Sequence[Path]", output: Output) -> None:
     from limner.app.settings import read_settings
 
     home = read_settings(asked.home).home.absolute()
-    reading = background.go_on(home, ["models", "add", "--hash", *map(str, paths)])
+    reading = background.go_on(home, ["models", "hash", *map(str, paths)])
     if reading is not None:
         output.say("Large files are read in the background, to know them by their digests.")
+
+
+def hash_files(asked: Placed) -> None:
+    """Read files of yours whole now, to know them by their digests: a first use need not then.
+
+    They lie in places that `limner models add` was told of.
+    """
+    output = output_of(asked)
+    models = _models(asked)
+    for path in asked.paths:
+        found = models.within(path)
+        _read_now(models, found, output)
+        usable = [one for one in found if one.usable]
+        if asked.json:
+            for one in usable:
+                output.record({"path": str(one.path), "state": "read"})
+        else:
+            output.line(f"{path}: {len(usable)} {'is' if len(usable) == 1 else 'are'} read.")
 
 
 def forget(asked: Placed) -> None:
@@ -297,7 +315,8 @@ def pull(asked: Pull) -> None:
 def verify(asked: Verify) -> None:
     """Read every byte of the weights and compare their sha256 with the pinned one."""
     output = output_of(asked)
-    catalog = _catalog(asked)
+    models = _models(asked)
+    catalog = models.catalog
     cards = (
         [catalog.find(name) for name in asked.names]
         if asked.names
@@ -305,19 +324,24 @@ def verify(asked: Verify) -> None:
     )
     worst = 0
     rows = []
-    for card in cards:
-        for verdict in catalog.verify(card):
-            worst = max(worst, _exit_status(verdict))
-            entry = {
-                "model": card.name,
-                "file": verdict.file.name,
-                "state": verdict.state.value,
-                "path": str(verdict.path) if verdict.path else None,
-                "sha256": verdict.sha256,
-            }
-            rows.append((card.name, verdict.file.name, verdict.state.value, entry["path"] or ""))
-            if asked.json:
-                output.record(entry)
+    with (
+        Screen(output) as screen,
+        stopping(screen.say) as token,
+        models.telling(screen.tell, token),
+    ):
+        found = [(card, verdict) for card in cards for verdict in catalog.verify(card)]
+    for card, verdict in found:
+        worst = max(worst, _exit_status(verdict))
+        entry = {
+            "model": card.name,
+            "file": verdict.file.name,
+            "state": verdict.state.value,
+            "path": str(verdict.path) if verdict.path else None,
+            "sha256": verdict.sha256,
+        }
+        rows.append((card.name, verdict.file.name, verdict.state.value, entry["path"] or ""))
+        if asked.json:
+            output.record(entry)
     if not asked.json:
         output.table(("model", "file", "state", "path"), rows)
     if worst:
@@ -339,7 +363,7 @@ def remove(asked: Named) -> None:
 def add_to(app: typer.Typer) -> None:
     """Add these commands to the program."""
     group = typer.Typer(
-        help="What can draw: list, show, add, forget, licence, pull, verify, remove.",
+        help="What can draw: list, show, add, hash, forget, licence, pull, verify, remove.",
         no_args_is_help=True,
     )
     command(group, Scripted, "limner models list", name="list")(list_models)
@@ -350,6 +374,7 @@ def add_to(app: typer.Typer) -> None:
         "limner models add ~/ComfyUI",
         "limner models add FLUX.1-Krea-dev style.safetensors",
     )(add)
+    command(group, Placed, "limner models hash ~/ComfyUI", name="hash")(hash_files)
     command(group, Placed, "limner models forget ~/ComfyUI")(forget)
     command(
         group,
