@@ -49,7 +49,8 @@ class Studio:
     """What the stand-in models did, and how they should behave.
 
     `events` lists loads, draws and closes in order; `bytes` is what each model holds. `weights` are
-    the bytes of a model's file by its name, `beside` for how many each load left room.
+    the bytes of a model's file by its name, `beside` for how many each load left room, `shown`
+    the pictures that it was planned to read.
     """
 
     events: list[str] = field(default_factory=list)
@@ -58,6 +59,7 @@ class Studio:
     out_of_memory: set[str] = field(default_factory=set)
     threads: list[int] = field(default_factory=list)
     beside: list[int] = field(default_factory=list)
+    shown: list[int] = field(default_factory=list)
     weights: dict[str, int] = field(default_factory=dict)
 
     def locate(self, model: ModelRef) -> Installed:
@@ -173,6 +175,7 @@ class StandInFamily:
         self.studio.events.append(f"load {name}")
         self.studio.threads.append(placement.threads)
         self.studio.beside.append(placement.beside)
+        self.studio.shown.append(placement.shown)
         if f"load {name}" in self.studio.out_of_memory:
             raise MemoryError
         if name == JUDGE.name:

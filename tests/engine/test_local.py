@@ -6,6 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from limner.domain.composition import Reference
 from limner.domain.errors import Cancelled, InvalidRequest, ModelUnavailable, OutOfMemory
 from limner.domain.event import Loading, Step
 from limner.domain.recipe import AdapterRef, InputRole, Recipe, Size, Task
@@ -389,3 +390,11 @@ def test_room_is_left_for_what_takes_part(studio: Studio) -> None:
     )
     draw(engine_in(studio), asked)
     assert studio.beside == [35, 0]
+
+
+def test_room_is_left_for_pictures_that_are_shown(studio: Studio) -> None:
+    seen = (Reference(asset="a" * 64), Reference(asset="b" * 64))
+    picture = plain(8, 8, (0, 0, 0, 255))
+    orders = [Order(recipe(references=seen), references=(picture, picture))]
+    list(engine_in(studio).perform(orders, Witness().watch()))
+    assert studio.shown == [2]

@@ -2,11 +2,12 @@
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from limner.domain.card import Installed
 from limner.domain.errors import ModelUnavailable, OutOfMemory
 from limner.domain.event import Loading
-from limner.domain.recipe import ModelRef, Recipe
+from limner.domain.recipe import ModelRef, Recipe, Task
 from limner.engine.engine import Resident
 from limner.families.family import Family, Judge, LoadedModel, Placement, Watch
 
@@ -57,8 +58,14 @@ class Residency:
             raise ModelUnavailable(
                 f"{ref.name} is of the family {installed.card.family}, which is not installed."
             )
-        size, beside = (recipe.native_size, self._beside(recipe)) if recipe else (None, 0)
-        placement = Placement(threads, self._release, size, watch.tell, beside)
+        placement = Placement(threads, self._release, tell=watch.tell)
+        if recipe is not None:
+            placement = replace(
+                placement,
+                size=recipe.native_size,
+                beside=self._beside(recipe),
+                shown=len(recipe.references) + (recipe.task is Task.EDIT),
+            )
         try:
             return family.load(installed, placement)
         except MemoryError as error:

@@ -40,7 +40,8 @@ class Placement:
     `make_room` lets other models go until that many bytes are free, or none is left to go. `size`
     is what is drawn first, None where that is not known; `tell` is told what had to be done.
     `beside` is the bytes of the weights that take part in what is drawn first: ControlNets, what
-    sees references, adapters. Room is left for them.
+    sees references, adapters. Room is left for them. `shown` is how many pictures a model that
+    sees by itself reads with the one it draws first.
     """
 
     threads: int
@@ -48,6 +49,7 @@ class Placement:
     size: Size | None = None
     tell: Callable[[Happening], None] = _tell_nobody
     beside: int = 0
+    shown: int = 0
 
 
 @dataclass(frozen=True)

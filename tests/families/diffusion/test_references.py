@@ -1,6 +1,7 @@
 """References: seen by the model itself or through IP-Adapters, as diffusers sees them."""
 
 import json
+import weakref
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ import transformers  # noqa: E402
 from diffusers.pipelines.flux.modeling_flux import ReduxImageEncoder  # noqa: E402
 
 from limner.domain.card import Installed  # noqa: E402
+from limner.families.diffusion.loading import parts_of  # noqa: E402
 from limner.families.diffusion.model import DiffusionModel  # noqa: E402
 from tests.families.diffusion import tiny  # noqa: E402
 from tests.families.diffusion.test_driver import (  # noqa: E402
@@ -179,6 +181,18 @@ def test_style_alone_is_less_than_all(worn: tuple[Model, Path]) -> None:
     style = draw(model, referring(task, path, ONE.model_copy(update={"purpose": Purpose.STYLE})))
     assert not np.array_equal(style, draw(model, referring(task, path, ONE)))
     assert not np.array_equal(style, draw(model, task))
+
+
+def test_a_closed_model_keeps_nothing_that_it_wore(worn: tuple[Model, Path]) -> None:
+    one, path = worn
+    model = one.load()
+    alone = model.bytes
+    draw(model, order_of(Task.TEXT_TO_IMAGE, extras=(("profile", "fast"),)))
+    draw(model, referring(order_of(Task.TEXT_TO_IMAGE), path, ONE))
+    assert model.bytes > alone
+    left = [weakref.ref(part) for part in parts_of(model._first).values()]
+    model.close()
+    assert [one() for one in left] == [None] * len(left)
 
 
 def test_an_adapter_that_does_not_fit_is_refused(worn: tuple[Model, Path], tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Pictures drawn along controls are those of diffusers' own ControlNet pipelines, to the bit."""
 
 import inspect
+import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -31,6 +32,7 @@ import torch  # noqa: E402
 
 from limner.domain.card import Installed  # noqa: E402
 from limner.families.diffusion import steering  # noqa: E402
+from limner.families.diffusion.loading import bytes_in, parts_of  # noqa: E402
 from limner.families.diffusion.maps import lines_of  # noqa: E402
 from limner.families.diffusion.model import DiffusionModel  # noqa: E402
 from tests.families.diffusion import original, tiny  # noqa: E402
@@ -133,6 +135,22 @@ def test_every_task_is_what_diffusers_draws(kind: tuple[Model, list[Path]]) -> N
         assert np.array_equal(drawn, expected), task
         without = draw(model, order_of(task))
         assert not np.array_equal(drawn, without), task
+
+
+def test_a_closed_model_gives_all_its_memory_back(kind: tuple[Model, list[Path]]) -> None:
+    one, (net, _) = kind
+    model = one.load()
+    alone = model.bytes
+    draw(model, order_of(Task.TEXT_TO_IMAGE))
+    order = followed(Task.TEXT_TO_IMAGE, (net, canny(), picture()))
+    draw(model, order)
+    assert model.bytes == alone + bytes_in(model._nets.of(order))
+    left = [
+        weakref.ref(part) for part in (*parts_of(model._first).values(), *model._nets.of(order))
+    ]
+    model.close()
+    assert len(left) > 3
+    assert [one() for one in left] == [None] * len(left)
 
 
 def test_several_at_once_and_a_map_as_it_is(kind: tuple[Model, list[Path]]) -> None:

@@ -106,7 +106,7 @@ class DiffusionFamily:
         from limner.families.diffusion.ways import load_fitting
 
         card, lent = installed.card, ""
-        works = _works(card, placement.size)
+        works = _works(card, placement)
         if INDEX in installed.files:
             place = folder = installed.files[INDEX].parent
             found = recognise_folder(folder)
@@ -123,15 +123,17 @@ class DiffusionFamily:
         return DiffusionModel(loaded.pipeline, manner, loaded.device, threads, way, beside)
 
 
-def _works(card: ModelCard, asked: Size | None) -> tuple[Work, ...]:
+def _works(card: ModelCard, placement: Placement) -> tuple[Work, ...]:
     """Return what memory is planned for: the size asked for, else the usual; then smaller ones."""
+    asked, able = placement.size, card.capability
+    seen = placement.shown if able.sees else min(placement.shown, able.supports(Task.EDIT))
     sizes, guided = card.capability.sizes, card.capability.negative_prompt
     usual = sizes.default or Size(width=512, height=512)
     least = sizes.drawn[0] if sizes.drawn else usual.pixels
     side = max(sizes.multiple, math.isqrt(least) // sizes.multiple * sizes.multiple)
     first = asked or usual
     smaller = (one for one in (usual, Size(width=side, height=side)) if one.pixels < first.pixels)
-    return tuple(Work(size, guided=guided) for size in (first, *smaller))
+    return tuple(Work(size, guided=guided, references=seen) for size in (first, *smaller))
 
 
 _ONE_CONTROL = frozenset({"qwen-image", "sana"})

@@ -3,7 +3,7 @@
 import logging
 import re
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
@@ -124,10 +124,15 @@ def parts_of(pipeline: Any) -> dict[str, Any]:
 
 def bytes_of(pipeline: Any) -> int:
     """Return the bytes that the weights of a pipeline take."""
+    return bytes_in(parts_of(pipeline).values())
+
+
+def bytes_in(modules: Iterable[Any]) -> int:
+    """Return the bytes that the weights of modules of torch take; shared ones count once."""
     tensors = {
         id(tensor): tensor.numel() * tensor.element_size()
-        for part in parts_of(pipeline).values()
-        for tensor in (*part.parameters(), *part.buffers())
+        for module in modules
+        for tensor in (*module.parameters(), *module.buffers())
     }
     return sum(tensors.values())
 

@@ -1,5 +1,6 @@
 """A diffusion model in memory: draws Recipes by calling pipelines of diffusers."""
 
+import gc
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -74,7 +75,7 @@ class DiffusionModel:
         self._wearing = Wearing()
         self._pipelines: dict[type, Any] = {}
         self._answers, self._conditions = Answers(), Answers()
-        self._first = self._keep(pipeline)
+        self._first = self._pipelines[type(pipeline)] = self._eased_in(pipeline)
         own = pipeline.scheduler
         self._noise = {**own.config, "_class_name": type(own).__name__}
         # What stands there would be set back to defaults, also where the pipeline knew better.
@@ -88,7 +89,12 @@ class DiffusionModel:
         through = hasattr(pipeline, "unet") and hasattr(pipeline, "load_ip_adapter")
         self._spectacles = Spectacles(pipeline, device) if through else None
         self._eyes = Eyes(device)
-        self.bytes = bytes_of(pipeline)
+
+    @property
+    def bytes(self) -> int:
+        """The bytes of memory that it holds now: its weights, and those that took part with it."""
+        seeing = self._redux.bytes if self._redux else 0
+        return bytes_of(self._first) + self._nets.bytes + self._eyes.bytes + seeing
 
     @property
     def libraries(self) -> tuple[tuple[str, str], ...]:
@@ -136,7 +142,11 @@ class DiffusionModel:
         self._pipelines.clear()
         self._nets.close()
         self._eyes.close()
-        del self._first
+        self._answers.forget()
+        self._conditions.forget()
+        del self._first, self._tuning, self._spectacles, self._redux, self._wearing, self._map
+        # Pipelines refer to themselves, by what stands before their methods and by hooks.
+        gc.collect()
         if self._device.name == "cuda":
             self._used.torch.cuda.empty_cache()
 
@@ -261,9 +271,13 @@ class DiffusionModel:
         if nets:
             parts["controlnet"] = nets[0] if len(nets) == 1 else list(nets)
         with quiet():
-            return self._keep(wanted(**parts))
+            made = self._eased_in(wanted(**parts))
+        if not nets:
+            self._pipelines[wanted] = made
+        return made
 
-    def _keep(self, pipeline: Any) -> Any:
+    def _eased_in(self, pipeline: Any) -> Any:
+        """Return a pipeline that answers from memory and takes as little as was decided."""
         pipeline.set_progress_bar_config(disable=True)
         # Some of the older pipelines, such as InstructPix2Pix, have it as their own affair.
         name = "encode_prompt" if hasattr(pipeline, "encode_prompt") else "_encode_prompt"
@@ -271,7 +285,6 @@ class DiffusionModel:
         setattr(pipeline, name, Memo(encode, self._answers, manner_of(pipeline)))
         for ease in named(self._eased):
             ease.apply(pipeline)
-        self._pipelines[type(pipeline)] = pipeline
         return pipeline
 
     def _scheduler(self, recipe: Recipe) -> Any:

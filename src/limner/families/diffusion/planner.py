@@ -1,5 +1,6 @@
 """Which way of drawing fits a machine, from the best to the smallest."""
 
+import math
 from dataclasses import dataclass, replace
 from itertools import product
 
@@ -73,6 +74,11 @@ def smaller(way: Way, parts: tuple[Part, ...], work: Work, machine: Machine) -> 
 def fits(plan: Plan, machine: Machine) -> bool:
     """Whether a plan fits the memory that is free, with a margin for what cannot be known."""
     return plan.demand.needed * _MARGIN <= machine.memory
+
+
+def lacking(plan: Plan, machine: Machine) -> int:
+    """Return the bytes that must become free for a plan to fit; 0 where it fits."""
+    return max(0, math.ceil(plan.demand.needed * _MARGIN) - machine.memory)
 
 
 def describe(parts: tuple[Part, ...], work: Work, machine: Machine) -> tuple[str, ...]:

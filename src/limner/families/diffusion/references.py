@@ -14,7 +14,7 @@ from limner.domain.errors import WeightsRejected
 from limner.domain.prompting import plain
 from limner.domain.recipe import InputRole
 from limner.families.diffusion.calls import to_image
-from limner.families.diffusion.loading import Device, libraries, memory_told, quiet
+from limner.families.diffusion.loading import Device, bytes_in, libraries, memory_told, quiet
 from limner.families.diffusion.reference_family import ENCODER, ENCODER_CONFIG, REDUX
 from limner.families.family import Order
 
@@ -111,6 +111,11 @@ class Redux:
         self._pipeline = pipeline
         self._device = device
         self._held: tuple[str, Any, Any, Any] | None = None
+
+    @property
+    def bytes(self) -> int:
+        """The bytes that the weights of what sees take."""
+        return 0 if self._held is None else bytes_in(self._held[2:])
 
     def look(self, order: Order, limit: int | None) -> dict[str, Any]:
         """Return the words of an order followed by what its references tell, as embeddings.

@@ -15,7 +15,7 @@ from limner.domain.composition import Control, ControlKind
 from limner.domain.errors import WeightsRejected
 from limner.domain.recipe import Size
 from limner.families import raster
-from limner.families.diffusion.loading import Device, libraries, memory_told, quiet
+from limner.families.diffusion.loading import Device, bytes_in, libraries, memory_told, quiet
 from limner.families.diffusion.poses import PoseNetworks, people_of
 from limner.families.diffusion.sight_family import CONFIG, FINDER, Sight, sight_of
 from limner.families.family import Pixels
@@ -46,6 +46,15 @@ class Eyes:
         if control.kind is ControlKind.POSE:
             return people_of(network, sight, picture, self._device)
         return _depths(network, sight, picture, self._device)
+
+    @property
+    def bytes(self) -> int:
+        """The bytes that their weights take."""
+        held = [
+            (one.points, one.finder) if isinstance(one, PoseNetworks) else (one,)
+            for one in self._held.values()
+        ]
+        return bytes_in(each for group in held for each in group if each is not None)
 
     def close(self) -> None:
         """Let all go."""

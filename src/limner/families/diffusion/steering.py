@@ -14,7 +14,7 @@ from limner.families.diffusion.calls import takes, to_image
 from limner.families.diffusion.control_family import CONFIG, NETS, SINGLE, WEIGHTS, class_of
 from limner.families.diffusion.known.stable_parts import PARTS
 from limner.families.diffusion.layouts import recognise_file
-from limner.families.diffusion.loading import Device, libraries, quiet
+from limner.families.diffusion.loading import Device, bytes_in, libraries, quiet
 from limner.families.diffusion.maps import lines_of
 from limner.families.diffusion.seeing import Eyes
 from limner.families.family import Order, Pixels
@@ -50,6 +50,11 @@ class Nets:
         while len(self._held) > max(_MOST, len(refs)):
             self._held.popitem(last=False)
         return nets
+
+    @property
+    def bytes(self) -> int:
+        """The bytes that their weights take."""
+        return bytes_in(self._held.values())
 
     def close(self) -> None:
         """Let all go."""

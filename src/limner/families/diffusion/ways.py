@@ -14,7 +14,7 @@ from limner.families.diffusion.folders import read_pipeline
 from limner.families.diffusion.hardware import machine_here
 from limner.families.diffusion.inventory import PACKED, Part, take_inventory
 from limner.families.diffusion.loading import Device, libraries, load_pipeline
-from limner.families.diffusion.planner import choose, fits, plans, smaller
+from limner.families.diffusion.planner import choose, fits, lacking, plans, smaller
 from limner.families.diffusion.single import Single
 from limner.families.family import Placement
 
@@ -51,7 +51,7 @@ def load_fitting(
     machine = _left(_machine(single), placement)
     best = plans(parts, works[0], machine)
     if best and not fits(best[0], machine):
-        placement.make_room(best[0].demand.needed - machine.memory)
+        placement.make_room(lacking(best[0], machine))
         machine = _left(_machine(single), placement)
     for work in works:
         try:
