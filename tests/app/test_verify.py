@@ -25,6 +25,7 @@ from tests import fakes
 from tests.fakes import fake_desk
 from tests.provenance.containers import png
 
+SOURCE = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 Change = Callable[[Image.Image], Image.Image]
 
 
@@ -147,6 +148,28 @@ def test_a_plain_picture_has_no_mark(desk: Desk) -> None:
     assert verdict.integrity is Integrity.UNMARKED
     assert verdict.integrity.exit_status == 2
     assert "does not show that no AI made it" in verdict.summary
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        (f"Iptc4xmpExt:DigitalSourceType='{SOURCE}compositeSynthetic'", "a part of it was made"),
+        (f"Iptc4xmpExt:DigitalSourceType='{SOURCE}TrainedAlgorithmicMedia'", "it was made with AI"),
+        ("Iptc4xmpExt:AISystemUsed='Another Studio'", "it was made with AI"),
+    ],
+)
+def test_any_word_of_ai_in_metadata_counts(desk: Desk, said: str, words: str) -> None:
+    packet = (
+        '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF '
+        'xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description '
+        f'xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/" {said}/>'
+        "</rdf:RDF></x:xmpmeta>"
+    )
+    file = io.BytesIO()
+    Image.new("RGB", (300, 200), "tomato").save(file, "JPEG", xmp=packet.encode())
+    verdict = desk.verify(file.getvalue())
+    assert verdict.integrity is Integrity.UNPROVEN
+    assert words in verdict.summary
 
 
 def test_metadata_alone_proves_nothing(tmp_path: Path, desk: Desk) -> None:

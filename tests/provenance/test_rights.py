@@ -39,6 +39,13 @@ def test_exif_says_whose_a_picture_is(artist: str, notice: str, expected: Rights
     assert read_rights(photograph(artist, notice)) == expected
 
 
+def test_no_more_is_read_than_every_format_holds() -> None:
+    many = read_rights(photograph("; ".join(["x" * 900] * 30), "y" * 5_000))
+    assert [len(one) for one in many.creators] == [900, 900, 900, 900, 400]
+    assert len(many.notice) == 1_000
+    assert len(read_rights(photograph("; ".join("abcdefghijklmnopqrstuvwxyz"))).creators) == 20
+
+
 def test_what_is_no_picture_is_nobodys() -> None:
     for file in (b"", b"words", photograph("Ana")[:40]):
         assert not read_rights(file)

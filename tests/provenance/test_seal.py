@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
 from limner.app.sealing import disclosed
+from limner.domain.composition import Box, Region
 from limner.domain.errors import InvalidOption, InvalidSize
-from limner.domain.policy import Policy
+from limner.domain.policy import Detail, Mining, Policy
 from limner.domain.recipe import (
     Draft,
     FileFormat,
@@ -31,10 +32,12 @@ from limner.families.family import Pixels
 from limner.provenance.formats import encode_png
 from limner.provenance.intake import read_picture
 from limner.provenance.label import labelled
-from limner.provenance.metadata import read_recipe
+from limner.provenance.metadata import read_digest, read_recipe
+from limner.provenance.rights import Rights, read_rights
 from limner.provenance.seal import Sealed, SealTerms
 from limner.provenance.seal import seal as sealed_with
 from limner.provenance.watermark import detect
+from limner.provenance.xmp import read_statement
 
 WITH_ALPHA = [FileFormat.PNG, FileFormat.WEBP, FileFormat.SVG]
 IPTC = "{http://iptc.org/std/Iptc4xmpExt/2008-02-29/}DigitalSourceType"
@@ -180,6 +183,26 @@ def test_the_longest_prompts_fit_every_format(character: str) -> None:
         made = recipe(file_format, words).model_copy(update={"negative_prompt": words})
         file = seal(pixels_for(file_format), made).file
         assert read_recipe(file) == made
+
+
+@pytest.mark.parametrize("detail", list(Detail))
+def test_what_is_too_long_for_a_jpeg_never_drives_out_the_rest(detail: Detail) -> None:
+    region = Region(box=Box(left=0, top=0, right=1, bottom=1), prompt="&" * 4_000)
+    rights = Rights(("&" * 1_000,) * 4, "&" * 1_000)  # the most that is ever read
+    asked = recipe(FileFormat.JPEG).model_copy(update={"layout": (region,) * 8})
+    for made in (asked, recipe(FileFormat.JPEG)):
+        terms = SealTerms(detail=detail, mining=Mining.NOT_ALLOWED, rights=rights)
+        file = seal(pixels_for(FileFormat.JPEG), made, terms).file
+        said = read_statement(file)
+        assert said is not None
+        assert (said.digital_source_type, said.data_mining) == (
+            "trainedAlgorithmicMedia",
+            "DMI-PROHIBITED-AIMLTRAINING",
+        )
+        assert read_digest(file) == (None if detail is Detail.NONE else made.digest)
+        assert read_rights(file) == rights
+    whole = seal(pixels_for(FileFormat.PNG), asked.model_copy(update={"format": FileFormat.PNG}))
+    assert read_recipe(whole.file) is not None
 
 
 @pytest.mark.parametrize(

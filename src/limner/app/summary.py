@@ -117,6 +117,8 @@ def _made(manifest: Manifest, with_what: str) -> str:
 def _said(declared: Declared) -> str:
     if declared.source_type == CHANGED_BY_MODEL:
         return "it is a picture that was edited or enlarged with AI"
+    if declared.source_type and declared.source_type.lower() == "compositesynthetic":
+        return "a part of it was made with AI"
     return "it was made with AI"
 
 

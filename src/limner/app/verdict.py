@@ -7,8 +7,7 @@ from typing import Literal
 from limner.domain.canonical import Frozen
 from limner.domain.recipe import Draft, Recipe, Sha256
 from limner.provenance.manifest import Manifest
-
-_AI = "trainedalgorithmicmedia"
+from limner.provenance.xmp import names_model
 
 
 class Integrity(StrEnum):
@@ -71,9 +70,12 @@ class Declared(Frozen):
 
     @property
     def says_generated(self) -> bool:
-        """Whether it says that a model made the picture or a part of it."""
-        said = (self.source_type or "").lower().endswith(_AI)
-        return said or self.recipe_digest is not None or self.settings_of is not None
+        """Whether it says that a model made the picture or a part of it.
+
+        By its source type, by naming an AI system, or by the settings of a tool.
+        """
+        by_model = names_model(self.source_type) or self.system is not None
+        return by_model or self.recipe_digest is not None or self.settings_of is not None
 
 
 class Looked(StrEnum):

@@ -2,11 +2,12 @@
 
 import html
 import re
+from collections.abc import Iterator
 from importlib.metadata import version
 
 from limner.domain.canonical import canonical_json
 from limner.domain.policy import Detail, Mining
-from limner.domain.recipe import Recipe
+from limner.domain.recipe import FileFormat, Recipe
 from limner.provenance.formats import Notes
 from limner.provenance.infotext import infotext
 from limner.provenance.rights import DUBLIN_CORE, Rights
@@ -25,6 +26,9 @@ NO_RIGHTS = Rights()
 
 _LONGEST = 65_502
 """The most bytes of XMP that a JPEG segment holds."""
+
+_AROUND = 200
+"""Bytes of the packet around a description."""
 
 _NOT_XML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 _SOURCE_TYPES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
@@ -70,7 +74,10 @@ def xmp_description(
     composite: bool = False,
     rights: Rights = NO_RIGHTS,
 ) -> str:
-    """Return the RDF description of a picture; see `docs/decisions/010` for its properties."""
+    """Return the RDF description of a picture; see `docs/decisions/010` for its properties.
+
+    A JPEG holds no more than 64 KB of it: what does not fit of the settings is left out there.
+    """
     kind = "compositeWithTrainedAlgorithmicMedia" if composite else "trainedAlgorithmicMedia"
     properties = [
         ("Iptc4xmpExt:DigitalSourceType", f"{_SOURCE_TYPES}{kind}"),
@@ -81,17 +88,26 @@ def xmp_description(
         ),
         ("plus:DataMining", _MINING[mining]),
     ]
-    if detail is Detail.FULL:
-        properties.append((RECIPE_KEY, recipe_text(recipe)))
-        words = _words(recipe)
-        if words:
-            properties.append(("Iptc4xmpExt:AIPromptInformation", words))
-    elif detail is Detail.DIGEST:
-        properties.append((DIGEST_KEY, recipe.digest))
     owned = _owned(rights)
-    text = _described(properties, owned)
-    # The prompt stands in the Recipe, too: where both are too long, the second one goes.
-    return text if len(text.encode()) < _LONGEST - 200 else _described(properties[:-1], owned)
+    texts = (_described([*properties, *said], owned) for said in _settings(recipe, detail))
+    if recipe.format is not FileFormat.JPEG:
+        return next(texts)
+    fitting = (one for one in texts if len(one.encode()) < _LONGEST - _AROUND)
+    return next(fitting, _described(properties, owned))
+
+
+def _settings(recipe: Recipe, detail: Detail) -> Iterator[list[tuple[str, str]]]:
+    """Yield what is said of how a picture was drawn, then less where that is too long.
+
+    The prompt stands in the Recipe, too, and goes first; then the Recipe's digest says which one
+    it is.
+    """
+    words = _words(recipe)
+    if detail is Detail.FULL:
+        whole = (RECIPE_KEY, recipe_text(recipe))
+        yield [whole, ("Iptc4xmpExt:AIPromptInformation", words)] if words else [whole]
+        yield [whole]
+    yield [] if detail is Detail.NONE else [(DIGEST_KEY, recipe.digest)]
 
 
 def read_recipe(file: bytes) -> Recipe | None:

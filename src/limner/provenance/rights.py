@@ -1,17 +1,21 @@
 """Whose a picture is, as its file says: kept when the picture is worked on."""
 
 import io
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
 from PIL import ExifTags, Image
 
+from limner.provenance.intake import ACCEPTED
 from limner.provenance.texts import read_texts
 from limner.provenance.xmp import read_items
 
 DUBLIN_CORE = "http://purl.org/dc/elements/1.1/"
 _LONGEST = 1000
 _MOST = 20
+_ALL = 4000
+"""Characters of all creators together: the XMP of a JPEG holds 64 KB."""
 
 
 @dataclass(frozen=True)
@@ -37,12 +41,22 @@ def read_rights(file: bytes) -> Rights:
     artist, copyright_ = _exif(file)
     written = tuple(filter(None, (one.strip() for one in artist.split(";"))))
     notice = notices[0] if notices else ", ".join(filter(None, map(str.strip, copyright_)))
-    return Rights(tuple(one[:_LONGEST] for one in (creators or written)[:_MOST]), notice[:_LONGEST])
+    return Rights(tuple(_within(creators or written)), notice[:_LONGEST])
+
+
+def _within(creators: Sequence[str]) -> Iterator[str]:
+    """Yield names as long as there are not too many, or too long, for what a file holds."""
+    left = _ALL
+    for one in creators[:_MOST]:
+        name = one[: min(_LONGEST, left)]
+        left -= len(name)
+        if name:
+            yield name
 
 
 def _exif(file: bytes) -> tuple[str, list[str]]:
     try:
-        with Image.open(io.BytesIO(file)) as image:
+        with Image.open(io.BytesIO(file), formats=ACCEPTED) as image:
             tags = image.getexif()
             artist, notice = tags.get(ExifTags.Base.Artist), tags.get(ExifTags.Base.Copyright)
     except Exception:  # noqa: BLE001 - Pillow's parsers raise anything on damaged metadata

@@ -33,12 +33,15 @@ _PROPERTIES: Mapping[str, str] = MappingProxyType(
 
 _MADE_BY_MODEL = frozenset(
     {
-        "trainedAlgorithmicMedia",
-        "compositeWithTrainedAlgorithmicMedia",
-        "compositeSynthetic",
+        "trainedalgorithmicmedia",
+        "compositewithtrainedalgorithmicmedia",
+        "compositesynthetic",
     }
 )
-"""Of the IPTC vocabulary of digital source types, those that say that a model had a part."""
+"""Of the IPTC vocabulary of digital source types, those that say that a model had a part.
+
+In small letters: some tools write them otherwise.
+"""
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,12 @@ class Statement:
     @property
     def says_generated(self) -> bool:
         """Whether it says that a trained model made the picture or a part of it."""
-        return self.digital_source_type in _MADE_BY_MODEL or bool(self.system or self.prompt)
+        return names_model(self.digital_source_type) or bool(self.system or self.prompt)
+
+
+def names_model(source_type: str | None) -> bool:
+    """Whether a digital source type, by its last part, says that a model had a part."""
+    return (source_type or "").lower() in _MADE_BY_MODEL
 
 
 def read_statement(file: bytes) -> Statement | None:
