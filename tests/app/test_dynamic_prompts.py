@@ -6,16 +6,18 @@ import pytest
 
 from limner.app.desk import Desk
 from limner.app.settings import Settings
-from limner.domain.errors import InvalidPrompt
+from limner.domain.errors import InvalidOption, InvalidPrompt
 from limner.domain.recipe import Draft
 from tests.fakes import fake_desk
+
+ANIMALS = ("fox", "owl", "hare")
 
 
 @pytest.fixture
 def desk(tmp_path: Path) -> Desk:
     folder = tmp_path / "wildcards"
     folder.mkdir()
-    (folder / "animals.txt").write_text("fox\nowl\nhare\n")
+    (folder / "animals.txt").write_text("\n".join(ANIMALS))
     return fake_desk(Settings(home=tmp_path, offline=True))
 
 
@@ -34,6 +36,20 @@ def test_each_picture_has_its_own_words_and_the_same_seed_the_same(desk: Desk) -
         assert resolved(desk, draft.model_copy(update={"seed": 1 + number})) == [one]
     made = desk.generate("a {red|blue} __animals__", seed=1)[0]
     assert made.recipe.prompt == words[0]
+
+
+def test_every_combination_is_drawn_so_often(desk: Desk) -> None:
+    wanted = [f"a {colour} {animal}" for colour in ("red", "blue") for animal in ANIMALS]
+    assert desk.combinations("a {red|blue} __animals__") == tuple(wanted)
+    made = desk.generate("a {red|blue} __animals__", count=2, every=True, seed=5)
+    assert [one.recipe.prompt for one in made] == [one for one in wanted for _ in range(2)]
+    assert [one.recipe.seed for one in made] == [5, 6] * 6
+    literal = Draft(prompt="{a|b}", literal=True, seed=1)
+    assert desk.studio.resolve(desk.actor, desk.workspace, literal, every=True)[0].prompt == "{a|b}"
+    with pytest.raises(InvalidOption, match="1 to 1,666"):
+        desk.generate("a {red|blue} __animals__", count=1_667, every=True)
+    with pytest.raises(InvalidPrompt, match="1,000"):
+        desk.generate(" ".join(["__animals__"] * 7), every=True)
 
 
 def test_negative_words_have_choices_too(desk: Desk) -> None:

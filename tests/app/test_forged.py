@@ -15,7 +15,7 @@ from limner.app.verdict import Integrity, Looked
 from limner.domain.errors import InvalidImage
 from limner.domain.recipe import FileFormat
 from limner.provenance import keys
-from limner.provenance.keys import read_anchors, read_chain
+from limner.provenance.keys import read_anchors, read_link
 from limner.provenance.manifest import Ingredient, Standing, read_manifest, sign_file
 from limner.provenance.signing import LocalSigner
 from limner.provenance.watermark import embed
@@ -36,7 +36,7 @@ def ending_signer(folder: Path, monkeypatch: pytest.MonkeyPatch) -> LocalSigner:
             years = timedelta(days=365 * keys._YEARS[keys._LEAF])
             return cls.fromtimestamp((datetime.now(tz) - years + _LEFT).timestamp(), tz)
 
-    _, issuing, _ = read_chain(folder)
+    issuing = read_link(folder / "issuing.pem")
     monkeypatch.setattr(keys, "datetime", Earlier)
     leaf = keys._issue(keys._LEAF, "pictures", "Test studio", issuing)
     monkeypatch.setattr(keys, "datetime", datetime)

@@ -42,6 +42,18 @@ def test_a_prompt_may_begin_with_a_dash(limner: Limner, engine: FakeEngine) -> N
     assert engine.performed[0].prompt == "--json -fox"
 
 
+def test_every_combination_goes_by_its_own_words(limner: Limner, folder: Path) -> None:
+    ran = limner("generate", "a {red|blue} fox", "--every", "--seed", "7", "--out", "foxes/")
+    assert ran.status == 0, ran.err
+    assert [one.name for one in sorted((folder / "foxes").iterdir())] == [
+        "a-blue-fox-7.png",
+        "a-red-fox-7.png",
+    ]
+    ran = limner("generate", "--every", "--from", "prompts.csv")
+    assert ran.status == 2
+    assert "--every goes with a prompt" in ran.err
+
+
 def test_the_shape_of_json(limner: Limner, folder: Path, home: Path) -> None:
     ran = limner("generate", "a fox", "--count", "2", "--seed", "7", "--json")
     assert ran.status == 0

@@ -15,16 +15,20 @@ from limner.domain.errors import InvalidRequest, LimnerError, SigningFailed, Sto
 from limner.provenance import keys
 from limner.provenance.keys import (
     ANCHOR,
+    Link,
     make_keys,
     read_anchor,
     read_anchors,
     read_certificates,
-    read_chain,
     read_link,
     read_signer,
 )
 
 FILES = ("root.pem", "issuing.pem", "leaf.pem")
+
+
+def read_chain(folder: Path, passphrase: str | None = None) -> list[Link]:
+    return [read_link(folder / name, passphrase) for name in FILES]
 
 
 @pytest.fixture
@@ -148,6 +152,26 @@ def test_a_leaf_is_renewed_before_it_ends(folder: Path, monkeypatch: pytest.Monk
     assert after.certificate.not_valid_after_utc > later + timedelta(days=300)
     after.certificate.verify_directly_issued_by(read_link(folder / "issuing.pem").certificate)
     assert stat.S_IMODE((folder / "leaf.pem").stat().st_mode) == 0o600
+
+
+def test_a_leaf_of_another_issuing_key_is_made_anew(folder: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    make_keys(other, "Test studio")
+    (other / "leaf.pem").replace(folder / "leaf.pem")
+    assert read_signer(folder) is not None
+    _, issuing, leaf = (link.certificate for link in read_chain(folder))
+    leaf.verify_directly_issued_by(issuing)
+
+
+def test_what_a_killed_renewal_left_is_taken_away(folder: Path) -> None:
+    left = folder / ".leaf.pem.0123456789ab"
+    left.write_bytes(b"a private key")
+    keys.sweep(folder)
+    assert left.exists()  # it may be at work right now
+    os.utime(left, (0, 0))
+    keys.sweep(folder)
+    assert not left.exists()
+    assert {one.name for one in folder.iterdir()} == {*FILES, ANCHOR}
 
 
 def test_a_missing_leaf_is_made_anew(folder: Path) -> None:

@@ -79,22 +79,35 @@ class Desk:
         prompt: str,
         *,
         count: int = 1,
+        every: bool = False,
         size: Size | str | None = None,
         progress: Progress | None = None,
         **options: object,
     ) -> list[Made]:
-        """Draw a prompt `count` times.
+        """Draw a prompt `count` times; with `every`, each combination of its choices so often.
 
         Raises InvalidRequest (or a kind of it) for what cannot be drawn as asked.
         """
         draft = self.drafted({"prompt": prompt, "size": size, **options})
-        return list(self.draw(draft, count, progress))
+        return list(self.draw(draft, count, progress, every=every))
 
     def draw(
-        self, draft: Draft, count: int = 1, progress: Progress | None = None
+        self,
+        draft: Draft,
+        count: int = 1,
+        progress: Progress | None = None,
+        *,
+        every: bool = False,
     ) -> Iterator[Made]:
-        """Draw a Draft, yielding each picture as soon as it is kept."""
-        return self.studio.generate(self.actor, self.workspace, draft, count, progress)
+        """Draw a Draft, yielding each picture as soon as it is kept; see `generate`."""
+        return self.studio.generate(self.actor, self.workspace, draft, count, progress, every=every)
+
+    def combinations(self, prompt: str) -> tuple[str, ...]:
+        """Return every prompt that the choices and wildcards in a prompt stand for.
+
+        Raises InvalidPrompt where there are more than a thousand, or a wildcard has no file.
+        """
+        return self.studio.combinations(Draft(prompt=prompt))
 
     def draw_set(
         self,

@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
+from itertools import product
 from pathlib import Path
 
 from limner.app.companions import Companions
@@ -27,7 +28,7 @@ from limner.app.safety import (
     stands,
 )
 from limner.app.sealing import Sealing, disclosed
-from limner.app.wildcards import expand
+from limner.app.wildcards import expand, expand_all
 from limner.domain.asset import Asset, Parent, Relation
 from limner.domain.capability import Capability
 from limner.domain.card import ModelCard
@@ -113,18 +114,28 @@ class Studio:
         self.keyring = keyring
 
     def resolve(
-        self, actor: Actor, workspace: Workspace, draft: Draft, count: int = 1
+        self,
+        actor: Actor,
+        workspace: Workspace,
+        draft: Draft,
+        count: int = 1,
+        *,
+        every: bool = False,
     ) -> list[Recipe]:
         """Complete a Draft into `count` Recipes with rising seeds.
 
         Choices and wildcards in its prompts are made for each by its seed: a Recipe holds the
-        final words. Raises InvalidRequest (or a kind of it) for what the model cannot do,
-        ModelNotFound for an unknown name; LicenceForbids or PromptRefused for what the workspace
-        does not allow.
+        final words. With `every`, there are `count` for each combination of the choices in the
+        prompt, with the same seeds. Raises InvalidRequest (or a kind of it) for what the model
+        cannot do, ModelNotFound for an unknown name; LicenceForbids or PromptRefused for what the
+        workspace does not allow.
         """
         actor.require(workspace, Role.MAKER)
-        if not 1 <= count <= MOST_PICTURES:
-            raise InvalidOption(f"The count must be 1 to {MOST_PICTURES:,}, not {count}.")
+        prompts = self.combinations(draft) if every else (None,)
+        if not 1 <= count * len(prompts) <= MOST_PICTURES:
+            raise InvalidOption(
+                f"The count must be 1 to {MOST_PICTURES // len(prompts):,}, not {count}."
+            )
         card = self.models.choose(draft.model, draft.task)
         sized = self._with_size(workspace, draft, card.capability)
         draft = self._labelled(workspace, draft)
@@ -135,8 +146,8 @@ class Studio:
         policy = self.library.policy(workspace)
         recipes: dict[tuple[str, str], Recipe] = {}
         resolved = []
-        for number in range(seed, seed + count):
-            worded = self._worded(sized, number)
+        for prompt, number in product(prompts, range(seed, seed + count)):
+            worded = self._worded(sized, number, prompt)
             words = (worded.prompt, worded.negative_prompt)
             if words not in recipes:
                 bare = card.capability.resolve(worded, card.ref, seed, company)
@@ -145,13 +156,21 @@ class Studio:
         admit(self.library, self.models, actor, workspace, resolved)
         return resolved
 
-    def _worded(self, draft: Draft, seed: int) -> Draft:
-        """Return a Draft whose prompts hold no choices any more."""
+    def combinations(self, draft: Draft) -> tuple[str, ...]:
+        """Return every prompt that the choices and wildcards in a Draft's prompt stand for.
+
+        They are in the order in which they are written. Raises InvalidPrompt where there are more
+        than a thousand, or a wildcard has no file.
+        """
+        return (draft.prompt,) if draft.literal else expand_all(draft.prompt, self.wildcards)
+
+    def _worded(self, draft: Draft, seed: int, prompt: str | None = None) -> Draft:
+        """Return a Draft whose prompts hold no choices any more: by a seed, or as given."""
         if draft.literal:
             return draft
         names = ("prompt", "negative_prompt")
         made = {name: expand(getattr(draft, name), seed, self.wildcards) for name in names}
-        return draft.model_copy(update=made)
+        return draft.model_copy(update=made if prompt is None else {**made, "prompt": prompt})
 
     def perform(
         self,
@@ -231,11 +250,16 @@ class Studio:
         draft: Draft,
         count: int = 1,
         progress: Progress | None = None,
+        *,
+        every: bool = False,
     ) -> Iterator[Made]:
-        """Draw a Draft `count` times; pictures finished before an error or stop are kept."""
+        """Draw a Draft `count` times, or so often for each of its `combinations`.
+
+        Pictures finished before an error or stop are kept.
+        """
         progress = progress or Progress()
         with self.models.telling(progress.tell, progress.token):
-            recipes = self.resolve(actor, workspace, draft, count)
+            recipes = self.resolve(actor, workspace, draft, count, every=every)
         return self.perform(actor, workspace, recipes, progress)
 
     def bring(self, actor: Actor, workspace: Workspace, file: bytes) -> Asset:

@@ -143,6 +143,15 @@ class Generate(Drawing):
         int,
         typer.Option("--count", "-n", metavar="N", help="How many pictures, with rising seeds."),
     ] = 1
+    every: Annotated[
+        bool,
+        typer.Option(
+            "--every",
+            metavar="",
+            help="Draw each combination of the choices in the prompt, {red|blue} or __WILDCARD__, "
+            "instead of one by the seed.",
+        ),
+    ] = False
     table: Annotated[
         Path | None,
         typer.Option(
@@ -281,6 +290,8 @@ def generate(asked: Generate) -> None:
     if asked.table is not None:
         if prompt:
             raise InvalidOption("Give either a prompt or --from with a table, not both.")
+        if asked.every:
+            raise InvalidOption("--every goes with a prompt; rows of a table choose by their seed.")
         produce_table(asked.table, asked, asked.options(), asked.count)
         return
     if not prompt.strip():
@@ -290,9 +301,12 @@ def generate(asked: Generate) -> None:
     with at_work(asked, asked.count) as work:
         asking = {**asked.options(), "prompt": prompt, "format": work.target.format}
         draft = work.desk.drafted(asking)
+        if asked.every:
+            work.expect(asked.count * len(work.desk.combinations(prompt)))
         work.check_target()
-        for made in work.desk.draw(draft, asked.count, work.progress):
-            work.write(made, f"{file_stem(prompt)}-{made.recipe.seed}")
+        for made in work.desk.draw(draft, asked.count, work.progress, every=asked.every):
+            named = made.recipe.prompt if asked.every else prompt
+            work.write(made, f"{file_stem(named)}-{made.recipe.seed}")
 
 
 def draw_set(asked: Set) -> None:
@@ -423,6 +437,7 @@ def add_to(app: typer.Typer) -> None:
         Generate,
         'limner generate "a red fox"',
         'limner generate "a rocket, flat" --count 4 --size 512x512 --out rockets/',
+        'limner generate "a {red|blue|green} {fox|owl}" --every --seed 7 --out animals/',
         'limner generate "a cactus" --style sticker --seed 7 --out cactus.svg',
         "limner generate --from prompts.csv --out products/",
         'limner generate "a hotel room" --model sdxl/ --control canny=room.jpg:0.8',

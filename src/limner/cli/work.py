@@ -99,6 +99,10 @@ class Work:
             return False
         return True
 
+    def expect(self, total: int) -> None:
+        """Set how many pictures there will be, where that was not known at once."""
+        self.total = self.screen.total = total
+
     def check_target(self) -> None:
         """Raise before any work is done, if the pictures cannot be written; see `Target`."""
         self.target.check(self.total, self.is_kept)

@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -66,7 +66,7 @@ def make_keys(folder: Path, owner: str, passphrase: str | None = None) -> None:
 
     `owner` is the organisation the certificates name; `passphrase` encrypts the keys. Raises
     InvalidRequest for an owner no certificate can name, or if the folder holds keys already,
-    SigningFailed where the folder cannot be written.
+    StorageFailed where the folder cannot be written.
     """
     if not 1 <= len(owner.strip()) <= 64 or not owner.isprintable():
         raise InvalidRequest("The owner's name must have 1 to 64 letters.")
@@ -98,10 +98,11 @@ def make_keys(folder: Path, owner: str, passphrase: str | None = None) -> None:
 
 def sweep(folder: Path) -> None:
     """Take away keys that a process left half made; one that makes some now is younger."""
-    for left in folder.parent.glob(f".{folder.name}.*"):
+    renewed = (one for level in (_ISSUING, _LEAF) for one in folder.glob(f".{level}.*"))
+    for left in (*folder.parent.glob(f".{folder.name}.*"), *renewed):
         with suppress(OSError):
             if time.time() - left.stat().st_mtime > _HALF_MADE:
-                shutil.rmtree(left)
+                shutil.rmtree(left) if left.is_dir() else left.unlink()
 
 
 def _make_way(folder: Path) -> None:
@@ -121,8 +122,9 @@ def read_signer(folder: Path, passphrase: str | None = None) -> LocalSigner | No
     """Return the signer whose keys are in `folder`, or None where there are none.
 
     What has less than 30 days left is renewed first, the leaf by the issuing key, that one by the
-    root where it is here; a leaf that is missing is made anew. Raises SigningFailed for keys that
-    cannot be read, a wrong passphrase, or an expired chain.
+    root where it is here; a leaf that is missing, or that another issuing key signed, is made
+    anew. Raises SigningFailed for keys that cannot be read, a wrong passphrase, or an expired
+    chain, StorageFailed where what was renewed cannot be kept.
     """
     if not any((folder / name).exists() for name in (_LEAF, _ISSUING, ANCHOR)):
         return None
@@ -133,7 +135,7 @@ def read_signer(folder: Path, passphrase: str | None = None) -> LocalSigner | No
         if not _ends(root, now):
             issuing = _renewed(folder, _ISSUING, root, issuing, passphrase)
     leaf = read_link(folder / _LEAF, passphrase) if (folder / _LEAF).exists() else None
-    if leaf is None or _ends(leaf, now):
+    if leaf is None or _ends(leaf, now) or not _signed_by(leaf, issuing):
         if issuing.certificate.not_valid_after_utc <= now:
             raise SigningFailed(
                 f"The issuing certificate in {folder} has expired. Put root.pem back there, and it "
@@ -141,6 +143,15 @@ def read_signer(folder: Path, passphrase: str | None = None) -> LocalSigner | No
             )
         leaf = _renewed(folder, _LEAF, issuing, leaf, passphrase)
     return LocalSigner(leaf.key, leaf.pem + issuing.pem)
+
+
+def _signed_by(link: Link, above: Link) -> bool:
+    """Whether a link hangs on another: two processes that renew at once may leave one of each."""
+    try:
+        link.certificate.verify_directly_issued_by(above.certificate)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True
 
 
 def _ends(link: Link, now: datetime) -> bool:
@@ -202,14 +213,6 @@ def holds_private_key(content: bytes) -> bool:
 def certificates_in(content: bytes) -> tuple[x509.Certificate, ...]:
     """Return the certificates in PEM that `read_anchor` made."""
     return tuple(x509.load_pem_x509_certificates(content))
-
-
-def read_chain(folder: Path, passphrase: str | None = None) -> tuple[Link, Link, Link]:
-    """Return root, issuing and leaf; raise SigningFailed where they cannot be read."""
-    root, issuing, leaf = (
-        read_link(folder / name, passphrase) for name in (_ROOT, _ISSUING, _LEAF)
-    )
-    return root, issuing, leaf
 
 
 def read_link(path: Path, passphrase: str | None = None) -> Link:
