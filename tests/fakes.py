@@ -26,8 +26,9 @@ from limner.domain.card import (
     WeightFile,
 )
 from limner.domain.event import Loading, Notice, Step
+from limner.domain.policy import Policy
 from limner.domain.recipe import InputRole, ModelRef, Recipe, Size, Task
-from limner.domain.workspace import LOCAL_ACTOR, LOCAL_WORKSPACE
+from limner.domain.workspace import LOCAL_ACTOR, LOCAL_WORKSPACE, Workspace
 from limner.engine.engine import Drawn, Resident
 from limner.families.family import Hash, LoadedModel, Order, Pixels, Placement, Watch
 from limner.families.raster import pixel_digest
@@ -237,3 +238,8 @@ def fake_desk(settings: Settings, engine: FakeEngine | None = None) -> Desk:
     wildcards = settings.home / "wildcards"
     studio = Studio(library, fake_models(settings), engine or FakeEngine(), keyring, wildcards)
     return Desk(studio, LOCAL_ACTOR, LOCAL_WORKSPACE)
+
+
+def set_policy(library: Library, workspace: Workspace, policy: Policy) -> None:
+    """Set the rules of a workspace, whatever they were."""
+    library.change_policy(workspace, lambda _: (policy, None))

@@ -10,7 +10,7 @@ from limner.domain.event import Happening, Preview
 from limner.domain.policy import Policy, PromptRule, Safety
 from limner.domain.record import RecordKind
 from limner.provenance.manifest import Standing, read_manifest
-from tests.fakes import FakeEngine
+from tests.fakes import FakeEngine, set_policy
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def made(desk: Desk) -> Made:
 
 
 def rule(desk: Desk, **rules: object) -> None:
-    desk.studio.library.set_policy(desk.workspace, Policy.model_validate(rules))
+    set_policy(desk.studio.library, desk.workspace, Policy.model_validate(rules))
 
 
 def kinds(desk: Desk) -> list[RecordKind]:

@@ -26,7 +26,7 @@ from limner.families.family import Pixels
 from limner.families.raster import pixel_digest
 from limner.provenance.formats import encode_png
 from limner.provenance.intake import read_picture
-from tests.fakes import ABSENT, JUDGE, FakeEngine, fake_models, gradient
+from tests.fakes import ABSENT, JUDGE, FakeEngine, fake_models, gradient, set_policy
 from tests.families.pictures import photo, sticker
 
 ACTING = (Safety.FLAG, Safety.BLUR, Safety.REFUSE)
@@ -173,7 +173,7 @@ def test_unfinished_pictures_are_not_shown_where_finished_ones_may_be_hidden(
 
 
 def policy_of(desk: Desk, safety: Safety) -> None:
-    desk.studio.library.set_policy(desk.workspace, Policy(safety=safety))
+    set_policy(desk.studio.library, desk.workspace, Policy(safety=safety))
 
 
 def fox_recipes(desk: Desk, count: int) -> list[Recipe]:

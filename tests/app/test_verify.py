@@ -22,7 +22,7 @@ from limner.provenance.keys import read_signer
 from limner.provenance.manifest import Claim, Standing, sign_file
 from limner.provenance.metadata import read_recipe, recipe_text
 from tests import fakes
-from tests.fakes import fake_desk
+from tests.fakes import fake_desk, set_policy
 from tests.provenance.containers import png
 
 SOURCE = "http://cv.iptc.org/newscodes/digitalsourcetype/"
@@ -183,7 +183,7 @@ def test_metadata_alone_proves_nothing(tmp_path: Path, desk: Desk) -> None:
 
 @pytest.mark.parametrize("detail", Detail)
 def test_as_much_is_said_as_the_workspace_wants(desk: Desk, detail: Detail) -> None:
-    desk.studio.library.set_policy(desk.workspace, Policy(detail=detail))
+    set_policy(desk.studio.library, desk.workspace, Policy(detail=detail))
     (made,) = desk.generate("a secret fox", seed=1)
     assert (b"secret" in made.file) is (detail is Detail.FULL)
     assert (b"limner:recipe" in made.file) is (detail is not Detail.NONE)
@@ -269,7 +269,7 @@ def test_a_copy_without_its_watermark_is_recognised_by_its_looks(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fakes, "gradient", hills)
-    desk.studio.library.set_policy(desk.workspace, Policy(watermark=False))
+    set_policy(desk.studio.library, desk.workspace, Policy(watermark=False))
     (original,) = desk.generate("hills", seed=5, size="512x512")
     copy = saved(pixels_of(original.file), "JPEG", quality=80)
     for _ in range(2):
@@ -299,7 +299,7 @@ def test_what_looks_similar_decides_nothing(desk: Desk, monkeypatch: pytest.Monk
         return kept
 
     monkeypatch.setattr(fakes, "gradient", tilted)
-    desk.studio.library.set_policy(desk.workspace, Policy(watermark=False))
+    set_policy(desk.studio.library, desk.workspace, Policy(watermark=False))
     (made,) = desk.generate("hills", seed=5, size="320x320")
     verdict = desk.verify(saved(photo_of(), "JPEG", quality=80))
     assert [match.asset for match in verdict.matches] == [made.asset.id]
@@ -318,7 +318,7 @@ def test_a_picture_that_was_only_enlarged_is_not_said_to_be_made_with_ai(desk: D
 
 def test_metadata_of_a_changed_photograph_say_no_more(tmp_path: Path, desk: Desk) -> None:
     with fake_desk(Settings(home=tmp_path / "unsigned", signing=False)) as other:
-        other.studio.library.set_policy(other.workspace, Policy(watermark=False))
+        set_policy(other.studio.library, other.workspace, Policy(watermark=False))
         made = other.upscale(saved(photo_of(64), "PNG"))
     verdict = desk.verify(made.file)
     assert verdict.integrity is Integrity.UNPROVEN
@@ -330,7 +330,7 @@ def test_all_that_a_file_says_is_in_the_verdict(desk: Desk) -> None:
     declared = desk.verify(made.file).declared
     assert declared is not None
     assert (declared.recipe, declared.prompt) == (made.recipe, "a secret fox")
-    desk.studio.library.set_policy(desk.workspace, Policy(detail=Detail.DIGEST))
+    set_policy(desk.studio.library, desk.workspace, Policy(detail=Detail.DIGEST))
     (second,) = desk.generate("a secret fox", seed=2)
     declared = desk.verify(second.file).declared
     assert declared is not None

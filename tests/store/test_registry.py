@@ -20,6 +20,7 @@ from limner.store.library import Library
 from limner.store.opening import for_writing
 from limner.store.registry import MOST_ALIKE
 from limner.store.tables import registry
+from tests.fakes import set_policy
 
 from .samples import make_asset
 
@@ -109,11 +110,11 @@ def test_rules_are_kept(library: Library) -> None:
         safety=Safety.REFUSE,
         prompt_rules=(PromptRule(pattern="logo", message="No logos."),),
     )
-    library.set_policy(LOCAL_WORKSPACE, strict)
+    set_policy(library, LOCAL_WORKSPACE, strict)
     assert library.policy(LOCAL_WORKSPACE) == strict
     assert library.policy(OTHER) == Policy()
     with pytest.raises(NotFound):
-        library.set_policy(OTHER, strict)
+        set_policy(library, OTHER, strict)
 
 
 def test_rules_that_cannot_be_read_are_not_taken_for_none(library: Library) -> None:
@@ -185,7 +186,7 @@ def test_a_library_of_the_first_tables_is_brought_up_to_date(home: Path) -> None
         library.remove(LOCAL_WORKSPACE, FOX)
         [known] = library.find_by_pixels(LOCAL_WORKSPACE, fox.pixel_digest)
         assert (known.asset, known.here) == (FOX, False)
-        library.set_policy(LOCAL_WORKSPACE, Policy(commercial=True))
+        set_policy(library, LOCAL_WORKSPACE, Policy(commercial=True))
     with Library.open(home) as library:
         assert library.policy(LOCAL_WORKSPACE) == Policy(commercial=True)
         assert library.list(LOCAL_WORKSPACE) == (cutout,)

@@ -271,10 +271,6 @@ class Library:
             kept = connection.scalar(query)
         return to_policy(workspace, kept)
 
-    def set_policy(self, workspace: Workspace, policy: Policy) -> None:
-        """Set the rules of a workspace, whatever they were; raise NotFound for an unknown one."""
-        self.change_policy(workspace, lambda _: (policy, None))
-
     def change_policy(
         self, workspace: Workspace, change: Callable[[Policy], tuple[Policy, Record | None]]
     ) -> Policy:
