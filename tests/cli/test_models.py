@@ -80,7 +80,7 @@ def test_show(limner: Limner) -> None:
 
 def test_pull_verify_remove(limner: Limner, home: Path, hub: None) -> None:
     ran = limner("models", "pull", "brush")
-    assert (ran.status, ran.out) == (0, "brush is here (Brush), 0.0 MB.\n")
+    assert (ran.status, ran.out) == (0, "brush is here (Brush), 0.0 kB.\n")
     assert "CC-BY-NC-4.0, commercial use is not allowed" in ran.err
     pulled = home / "models" / "brush" / "brush.onnx"
     assert pulled.read_bytes() == WEIGHTS

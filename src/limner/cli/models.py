@@ -288,7 +288,7 @@ def show(asked: Named) -> None:
     output.table((card.name, card.title), list(_facts(catalog, card)))
     output.table(
         ("file", "size", "sha256"),
-        [(file.name, f"{file.bytes / 1e6:.1f} MB", file.sha256) for file in card.files],
+        [(file.name, _size(file.bytes), file.sha256) for file in card.files],
     )
 
 
@@ -449,7 +449,9 @@ def _licence(spdx: str) -> str:
 
 
 def _size(count: int) -> str:
-    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"
+    if count >= 1e9:
+        return f"{count / 1e9:.1f} GB"
+    return f"{count / 1e6:.1f} MB" if count >= 1e5 else f"{count / 1e3:.1f} kB"
 
 
 def _facts(catalog: "Catalog", card: "ModelCard") -> Iterator[tuple[str, str]]:
@@ -486,17 +488,24 @@ def _abilities(capability: "Capability") -> Iterator[tuple[str, str]]:
             f"; {capability.prompt_tokens:,} tokens at once" if capability.prompt_tokens else ""
         )
         yield "words", f"read by {', '.join(capability.text_encoders)}{length}"
-    if capability.samplers:
-        yield "sampler", ", ".join(capability.samplers)
-    if capability.schedules:
-        yield "schedule", ", ".join(capability.schedules)
+    yield from _sampling(capability)
     for extra in capability.extras:
         values = (
             ", ".join(extra.choices)
             if extra.kind == "choice"
             else f"{extra.low:g} to {extra.high:g}"
         )
-        yield extra.name, f"{extra.summary} {values}"
+        yield extra.name, f"{extra.summary}: {values}"
+
+
+def _sampling(capability: "Capability") -> Iterator[tuple[str, str]]:
+    if capability.samplers:
+        yield "sampler", ", ".join(capability.samplers)
+    if capability.schedules:
+        yield "schedule", ", ".join(capability.schedules)
+    if capability.usual:
+        sampler, schedule = capability.usual
+        yield "", f"mostly drawn with --sampler {sampler} --schedule {schedule}"
 
 
 def _exit_status(verdict: "Verdict") -> int:

@@ -163,6 +163,8 @@ class Capability(Frozen):
     strength: Range[float] | None = None
     samplers: tuple[str, ...] = ()
     schedules: tuple[str, ...] = ()
+    usual: tuple[str, str] | None = None
+    """The sampler and the schedule that it is mostly drawn with, None where it needs its own."""
     negative_prompt: bool = False
     alpha: bool = False
     scale: int | None = None

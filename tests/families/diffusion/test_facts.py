@@ -9,9 +9,11 @@ import pytest
 from limner.domain.recipe import Task
 from limner.families.diffusion import denoisers
 from limner.families.diffusion.facts import FACTS, Facts, facts_of
-from limner.families.diffusion.finding import Kind
+from limner.families.diffusion.family import _capability
+from limner.families.diffusion.finding import Finding, Kind
 from limner.families.diffusion.layouts import recognise
 from limner.families.diffusion.parts import title_of
+from limner.families.diffusion.samplers import samplers_for, schedules_for
 from limner.families.diffusion.tensors import Header, Tensor
 from tests.families.diffusion import published as pub
 
@@ -82,6 +84,10 @@ def test_facts_agree_with_each_other(key: tuple[str, str]) -> None:
     assert facts.prompt_tokens >= 77
     assert facts.text_encoders
     assert (facts.sampler is None) == (facts.schedule is None)
+    usual = _capability(facts, Finding(Kind.PIPELINE, "")).usual
+    if usual is not None:
+        assert usual[0] in samplers_for(facts.prediction)
+        assert usual[1] in schedules_for(facts.prediction)
     assert 0 < facts.strength <= 1
 
 

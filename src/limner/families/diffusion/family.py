@@ -159,6 +159,7 @@ def _capability(facts: Facts, found: Finding) -> Capability:
         strength=Range[float](low=0.0, high=1.0, default=facts.strength) if redraws else None,
         samplers=(OWN, *samplers_for(prediction)),
         schedules=(OWN, *schedules_for(prediction)),
+        usual=_usual(facts),
         negative_prompt=facts.negative_prompt,
         adapters=METHODS,
         controls=_followed(facts) if steered else (),
@@ -171,6 +172,12 @@ def _capability(facts: Facts, found: Finding) -> Capability:
         layout=tuple(one for one in _tasks(facts) if one in _WHOLE and facts.family in LAID_OUT),
         extras=extras_of(facts),
     )
+
+
+def _usual(facts: Facts) -> tuple[str, str] | None:
+    if facts.sampler is None or facts.schedule is None:
+        return None
+    return facts.sampler.value, facts.schedule.value
 
 
 def _references(facts: Facts) -> dict[str, Any]:

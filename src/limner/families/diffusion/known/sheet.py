@@ -46,10 +46,9 @@ class Facts:
     its sides are multiples of: the scale of its autoencoder times its patch. `sampler` and
     `schedule` are those that it is mostly drawn with, None where it needs its own. `pipelines`
     names the classes of diffusers that do a task, `controls` those that take a control picture
-    besides; a variant without either is known, and not drawn with. `weighted` says whether
-    weights of words, `(word:1.3)`, do what people expect: they do where CLIP alone reads the
-    words. `prompt_tokens` is how much of a prompt is read. The licence is that of the published
-    weights; what others made of them may have stricter terms.
+    besides; a variant without either is known, and not drawn with. `prompt_tokens` is how much of
+    a prompt is read. The licence is that of the published weights; what others made of them may
+    have stricter terms.
     """
 
     family: str
@@ -70,7 +69,6 @@ class Facts:
     guidance_argument: str = ""
     guidance_off: float = 1.0
     negative_prompt: bool = False
-    weighted: bool = False
     strength: float = 0.6
     pipelines: Mapping[Task, str] = field(default_factory=_nothing)
     controls: Mapping[Task, str] = field(default_factory=_nothing)

@@ -47,7 +47,6 @@ _SD1 = Facts(
     guidance_kind="classifier-free",
     guidance_argument="guidance_scale",
     negative_prompt=True,
-    weighted=True,
     strength=0.75,
     pipelines=_classes("StableDiffusion"),
     controls=_classes("StableDiffusionControlNet"),
