@@ -10,7 +10,7 @@ from limner.domain.composition import Reference
 from limner.domain.errors import Cancelled, InvalidRequest, ModelUnavailable, OutOfMemory
 from limner.domain.event import Loading, Step
 from limner.domain.recipe import AdapterRef, InputRole, Recipe, Size, Task
-from limner.engine import machine
+from limner.engine import framing, machine
 from limner.engine.engine import Drawn, Engine
 from limner.engine.local import EngineSettings, LocalEngine
 from limner.families.family import Order
@@ -379,6 +379,25 @@ def test_too_little_memory_to_judge_is_said(studio: Studio, moment: str) -> None
     engine = engine_in(studio)
     with pytest.raises(OutOfMemory):
         engine.judge(JUDGE, plain(4, 4, (0, 0, 0, 255)), Witness().watch())
+
+
+def test_what_lies_around_is_laid_out_when_it_is_drawn(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    laid: list[int] = []
+
+    def laid_out(order: Order) -> Order:
+        laid.append(order.recipe.seed)
+        return order
+
+    monkeypatch.setattr(framing, "laid_out", laid_out)
+    engine = engine_in(studio, batch=2)
+    orders = [Order(recipe(seed=seed)) for seed in range(6)]
+    drawn = engine.perform(orders, Witness().watch())
+    next(drawn)
+    assert laid == [0, 1]
+    assert len(list(drawn)) == 5
+    assert laid == list(range(6))
 
 
 def test_room_is_left_for_what_takes_part(studio: Studio) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from limner.domain.recipe import InputRole, Recipe
+from limner.domain.recipe import InputRole, Recipe, Size
 from limner.domain.workspace import Workspace
 from limner.families.family import Order, Pixels
 from limner.provenance.intake import read_mask, read_picture
@@ -17,6 +17,7 @@ class Pictures:
     library: Library
     workspace: Workspace
     _read: dict[str, Pixels] = field(default_factory=dict)
+    _masks: dict[tuple[str, Size], Pixels] = field(default_factory=dict)
 
     def orders(self, recipes: Sequence[Recipe]) -> list[Order]:
         """Return the orders for Recipes; raises InvalidImage for what is no picture or mask."""
@@ -47,4 +48,7 @@ class Pictures:
         if init is None:
             raise AssertionError("a mask belongs to a picture")
         size = self.library.get(self.workspace, init.asset).size
-        return read_mask(self.library.read(self.workspace, asset), size)
+        if (asset, size) not in self._masks:
+            file = self.library.read(self.workspace, asset)
+            self._masks[asset, size] = read_mask(file, size)
+        return self._masks[asset, size]

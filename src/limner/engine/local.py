@@ -48,10 +48,10 @@ class LocalEngine:
 
     def perform(self, orders: Sequence[Order], watch: Watch) -> Iterator[Drawn]:
         """Draw every order; see `Engine.perform`."""
-        orders = [framing.laid_out(order) for order in orders]
-        for start, batch in _batches(orders, self._settings.batch):
+        for start, asked in _batches(orders, self._settings.batch):
             watch.token.check()
             began = time.perf_counter()
+            batch = [framing.laid_out(order) for order in asked]
             own = Watch(watch.tell, watch.token, watch.first + start)
             recipe = batch[0].recipe
             model = self._model(recipe.model, own, recipe)
