@@ -76,6 +76,10 @@ class Licence(Frozen):
     url: str
 
 
+NOT_STATED = Licence(spdx=UNSTATED, commercial=False, attribution="", url="")
+"""The terms of weights of which nobody said on what terms they are used."""
+
+
 class ModelStatus(StrEnum):
     """How far a model can be relied on."""
 

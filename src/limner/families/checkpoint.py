@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from limner.domain.card import Licence, ModelCard, WeightFile
+from limner.domain.card import NOT_STATED, ModelCard, WeightFile
 
 _GRAPH = 7
 _GRAPH_INPUT = 11
@@ -16,7 +16,6 @@ _GRAPH_OUTPUT = 12
 _VALUE_NAME = 1
 _VARINT, _FIXED_64, _LENGTH, _FIXED_32 = 0, 1, 2, 5
 
-_UNKNOWN = Licence(spdx="NOASSERTION", commercial=False, attribution="", url="")
 
 _MOST_FIELDS = 200_000
 """More fields than this in one message are no network we know."""
@@ -74,7 +73,7 @@ def card_of(files: Sequence[WeightFile], known: Sequence[ModelCard]) -> ModelCar
         "summary": f"A {known[0].family} network of your own.",
         "variant": "own",
         "files": tuple(files),
-        "licence": _UNKNOWN,
+        "licence": NOT_STATED,
         "homepage": "",
     }
     return known[0].model_copy(update=changes)

@@ -1,19 +1,20 @@
 """Crisp with the weights that ship: exact size, transparency kept, no seams, clear refusals."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from limner.domain.card import Installed
+from limner.domain.card import UNSTATED, Installed
 from limner.domain.errors import Cancelled, InvalidRequest, WeightsRejected
 from limner.domain.event import Step
 from limner.domain.recipe import InputRole, Recipe, Size, Task
 from limner.families import raster
 from limner.families.checkpoint import sha256_of
 from limner.families.crisp import FAMILY, upscaler
-from limner.families.crisp.facts import NETWORK, WEIGHTS
+from limner.families.crisp.facts import FACTS, NETWORK, WEIGHTS
 from limner.families.crisp.upscaler import CrispUpscaler
 from limner.families.family import LoadedModel, Order, Pixels, Placement
 from tests.families.pictures import Witness, files_of, sticker
@@ -101,6 +102,13 @@ def test_an_export_is_recognised(tmp_path: Path) -> None:
     found = FAMILY.recognise(WEIGHTS, sha256_of)
     assert found is not None
     assert found.weights_digest == FAMILY.cards()[0].weights_digest
+    assert found.licence == FAMILY.cards()[0].licence
+    facts = json.loads((WEIGHTS / FACTS).read_text())
+    (tmp_path / FACTS).write_text(json.dumps({**facts, "sha256": "0" * 64}))
+    other = FAMILY.recognise(tmp_path, sha256_of)
+    assert other is not None
+    assert other.licence.spdx == UNSTATED
+    (tmp_path / FACTS).unlink()
     assert FAMILY.recognise(tmp_path, sha256_of) is None
     (tmp_path / "facts.json").write_text("{}")
     assert FAMILY.recognise(tmp_path, sha256_of) is None

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from limner.domain.capability import Company
+from limner.domain.card import UNSTATED
 from limner.domain.composition import Control, ControlDraft, ControlKind
 from limner.domain.errors import InvalidOption, InvalidRequest, WeightsRejected
 from limner.domain.recipe import Draft, ModelRef, Recipe, Task
@@ -204,6 +205,12 @@ def test_its_card_says_whom_it_steers_and_what_it_was_taught(
     assert card is not None
     assert card.capability.steers == one.facts.family
     assert card.capability.controls == (ControlKind.CANNY,)
+    assert card.licence.spdx == UNSTATED
+    (net / "README.md").write_text("---\nlicense: apache-2.0\n---\n")
+    stated = FAMILY.recognise(net, sha256_of)
+    (net / "README.md").unlink()
+    assert stated is not None
+    assert (stated.licence.spdx, stated.licence.commercial) == ("Apache-2.0", True)
     assert [file.name for file in card.files] == [
         "config.json",
         "diffusion_pytorch_model.safetensors",

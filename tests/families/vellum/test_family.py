@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from limner.catalog.catalog import Catalog
-from limner.domain.card import Installed, ModelCard
+from limner.domain.card import UNSTATED, Installed, ModelCard
 from limner.domain.errors import LimnerError, ModelUnavailable, WeightsRejected
 from limner.domain.recipe import Task
 from limner.families.checkpoint import sha256_of
@@ -104,6 +104,18 @@ def test_facts_that_are_none_are_no_model(copy: Path, change: dict[str, object])
     facts = json.loads((copy / FACTS).read_text())
     (copy / FACTS).write_text(json.dumps({**facts, **change}))
     assert FAMILY.recognise(copy, sha256_of) is None
+
+
+def test_what_others_trained_is_theirs_to_license(copy: Path) -> None:
+    ours = FAMILY.recognise(copy, sha256_of)
+    assert ours is not None
+    assert ours.licence == FAMILY.cards()[0].licence
+    facts = json.loads((copy / FACTS).read_text())
+    files = [{**one, "sha256": "0" * 64} for one in facts["files"]]
+    (copy / FACTS).write_text(json.dumps({**facts, "files": files}))
+    theirs = FAMILY.recognise(copy, sha256_of)
+    assert theirs is not None
+    assert theirs.licence.spdx == UNSTATED
 
 
 @pytest.mark.parametrize(

@@ -4,13 +4,21 @@ from functools import cache
 from pathlib import Path
 
 from limner.domain.capability import Capability, Sizes, TaskInputs
-from limner.domain.card import Installed, Licence, ModelCard, PackagedSource, WeightFile
+from limner.domain.card import NOT_STATED, Installed, Licence, ModelCard, PackagedSource, WeightFile
 from limner.domain.errors import ModelUnavailable
 from limner.domain.recipe import InputRole, Task
 from limner.families.crisp.facts import NETWORK, WEIGHTS, Facts, read_facts
 from limner.families.family import Hash, LoadedModel, Placement
 
 SCALE = 4
+
+_LICENCE = Licence(
+    spdx="Apache-2.0",
+    commercial=True,
+    attribution="Limner authors; trained on pictures listed in models/vellum/CREDITS.md",
+    url="https://www.apache.org/licenses/LICENSE-2.0",
+)
+"""That of the weights inside the package; what others trained is theirs to state."""
 
 
 class Crisp:
@@ -64,12 +72,7 @@ def _card(name: str, facts: Facts, *, packaged: bool) -> ModelCard:
         family="crisp",
         variant="4x",
         files=(file,),
-        licence=Licence(
-            spdx="Apache-2.0",
-            commercial=True,
-            attribution="Limner authors; trained on pictures listed in models/vellum/CREDITS.md",
-            url="https://www.apache.org/licenses/LICENSE-2.0",
-        ),
+        licence=_LICENCE if packaged or _is_ours(facts) else NOT_STATED,
         homepage="models/vellum/README.md",
         capability=Capability(
             tasks=(TaskInputs(task=Task.UPSCALE, required=(InputRole.INIT,)),),
@@ -78,6 +81,13 @@ def _card(name: str, facts: Facts, *, packaged: bool) -> ModelCard:
             scale=SCALE,
         ),
     )
+
+
+def _is_ours(facts: Facts) -> bool:
+    try:
+        return facts.sha256 == read_facts(WEIGHTS).sha256
+    except (OSError, ValueError):
+        return False
 
 
 FAMILY = Crisp()

@@ -7,13 +7,14 @@ from pathlib import Path
 from types import MappingProxyType
 
 from limner.domain.capability import Capability
-from limner.domain.card import UNSTATED, Installed, Licence, ModelCard, WeightFile
+from limner.domain.card import Installed, ModelCard, WeightFile
 from limner.domain.composition import ControlKind
 from limner.domain.errors import InvalidRequest, WeightsRejected
 from limner.families.checkpoint import local_file, own_name
 from limner.families.diffusion.finding import Finding, Kind, Words
 from limner.families.diffusion.headers import PICKLED, read_header
 from limner.families.diffusion.layouts import recognise_file
+from limner.families.diffusion.licences import stated
 from limner.families.diffusion.parts import title_of
 from limner.families.family import Hash, LoadedModel, Placement
 
@@ -115,7 +116,7 @@ class ControlFamily:
             family=self.name,
             variant=found.family,
             files=files,
-            licence=Licence(spdx=UNSTATED, commercial=False, attribution="", url=""),
+            licence=stated(path),
             homepage="",
             capability=Capability(tasks=(), steers=found.family, controls=_taught(path)),
         )

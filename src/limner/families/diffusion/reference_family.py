@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from limner.domain.capability import Capability
-from limner.domain.card import UNSTATED, Installed, Licence, ModelCard, WeightFile
+from limner.domain.card import Installed, ModelCard, WeightFile
 from limner.domain.errors import InvalidRequest, WeightsRejected
 from limner.families.checkpoint import local_file, own_name
 from limner.families.diffusion.facts import facts_of
@@ -12,6 +12,7 @@ from limner.families.diffusion.finding import Kind
 from limner.families.diffusion.folders import INDEX
 from limner.families.diffusion.headers import read_header
 from limner.families.diffusion.layouts import recognise_file
+from limner.families.diffusion.licences import stated
 from limner.families.diffusion.parts import title_of
 from limner.families.diffusion.tensors import Header
 from limner.families.family import Hash, LoadedModel, Placement
@@ -77,7 +78,7 @@ class ReferenceFamily:
             family=self.name,
             variant=found.family,
             files=tuple(files),
-            licence=Licence(spdx=UNSTATED, commercial=False, attribution="", url=""),
+            licence=stated(path),
             homepage="",
             capability=Capability(tasks=(), refers=found.family),
         )

@@ -7,10 +7,11 @@ from pathlib import Path
 from types import MappingProxyType
 
 from limner.domain.capability import Capability
-from limner.domain.card import UNSTATED, Installed, Licence, ModelCard
+from limner.domain.card import Installed, ModelCard
 from limner.domain.composition import ControlKind
 from limner.domain.errors import InvalidRequest, WeightsRejected
 from limner.families.checkpoint import local_file, own_name
+from limner.families.diffusion.licences import stated
 from limner.families.family import Hash, LoadedModel, Placement
 
 CONFIG, WEIGHTS, SIGHT = "config.json", "model.safetensors", "preprocessor_config.json"
@@ -102,7 +103,7 @@ class SightFamily:
             family=self.name,
             variant=said,
             files=tuple(files),
-            licence=Licence(spdx=UNSTATED, commercial=False, attribution="", url=""),
+            licence=stated(path),
             homepage="",
             capability=Capability(tasks=(), prepares=(kind.control,)),
         )

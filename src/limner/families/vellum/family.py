@@ -5,6 +5,7 @@ from pathlib import Path
 
 from limner.domain.capability import Capability, ChoiceExtra, Range, Sizes, TaskInputs
 from limner.domain.card import (
+    NOT_STATED,
     Installed,
     Licence,
     ModelCard,
@@ -18,6 +19,15 @@ from limner.families.family import Hash, LoadedModel, Placement
 from limner.families.vellum.facts import WEIGHTS, Facts, read_facts
 
 SAMPLERS = ("euler", "heun")
+
+
+_LICENCE = Licence(
+    spdx="Apache-2.0",
+    commercial=True,
+    attribution="Limner authors; trained on pictures listed in models/vellum/CREDITS.md",
+    url="https://www.apache.org/licenses/LICENSE-2.0",
+)
+"""That of the weights inside the package; what others trained is theirs to state."""
 
 
 class VellumFamily:
@@ -76,15 +86,17 @@ def _card(name: str, facts: Facts, *, packaged: bool) -> ModelCard:
             )
             for file in facts.files
         ),
-        licence=Licence(
-            spdx="Apache-2.0",
-            commercial=True,
-            attribution="Limner authors; trained on pictures listed in models/vellum/CREDITS.md",
-            url="https://www.apache.org/licenses/LICENSE-2.0",
-        ),
+        licence=_LICENCE if packaged or _is_ours(facts) else NOT_STATED,
         homepage="models/vellum/README.md",
         capability=_capability(facts, native),
     )
+
+
+def _is_ours(facts: Facts) -> bool:
+    try:
+        return facts.files == read_facts(WEIGHTS).files
+    except (OSError, ValueError):
+        return False
 
 
 def _capability(facts: Facts, native: Size) -> Capability:
