@@ -4,11 +4,12 @@ import errno
 import os
 import stat
 import threading
+from itertools import islice
 from pathlib import Path
 
 import pytest
 
-from limner.app.files import file_stem, free_path, read_file, write_file
+from limner.app.files import file_stem, free_paths, read_file, write_file, write_new
 from limner.domain.errors import NotFound, StorageFailed, StorageFull, StorageReadOnly
 
 
@@ -160,8 +161,25 @@ def test_words_become_a_name_that_any_disk_takes(prompt: str, stem: str) -> None
 
 def test_a_path_that_is_taken_gets_a_number(tmp_path: Path) -> None:
     path = tmp_path / "fox.png"
-    assert free_path(path) == path
+    assert next(free_paths(path)) == path
     path.touch()
-    assert free_path(path) == tmp_path / "fox-2.png"
     (tmp_path / "fox-2.png").touch()
-    assert free_path(path) == tmp_path / "fox-3.png"
+    assert list(islice(free_paths(path), 2)) == [tmp_path / "fox-3.png", tmp_path / "fox-4.png"]
+
+
+def test_what_is_new_replaces_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "fox.png"
+    assert write_new(path, b"one")
+    assert not write_new(path, b"another")
+    assert path.read_bytes() == b"one"
+    assert [one.name for one in path.parent.iterdir()] == ["fox.png"]
+
+
+def test_a_disk_without_links_loses_nothing_either(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def link(*_: object) -> None:
+        raise PermissionError(errno.EPERM, "no links here")
+
+    monkeypatch.setattr(os, "link", link)
+    test_what_is_new_replaces_nothing(tmp_path)

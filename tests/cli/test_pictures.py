@@ -1,9 +1,11 @@
 """Making pictures: every option, what is printed, what is written."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from limner.cli.targets import read_target
 from limner.domain.recipe import FileFormat, InputRole, Size, Task
 from tests.fakes import NATIVE, FakeEngine
 from tests.store.test_opening import read_only
@@ -40,6 +42,18 @@ def test_words_without_quotes_are_one_prompt(limner: Limner, engine: FakeEngine)
 def test_a_prompt_may_begin_with_a_dash(limner: Limner, engine: FakeEngine) -> None:
     assert limner("generate", "--seed", "1", "--", "--json", "-fox").status == 0
     assert engine.performed[0].prompt == "--json -fox"
+
+
+def test_two_who_write_one_name_at_once_get_a_file_each(folder: Path) -> None:
+    target = read_target("foxes/")
+
+    def put(number: int) -> Path:
+        return target.put("fox", "png", b"%d" % number, (1, 1), lambda _: False)
+
+    with ThreadPoolExecutor(8) as pool:
+        paths = list(pool.map(put, range(40)))
+    assert len(set(paths)) == 40
+    assert {path.read_bytes() for path in paths} == {b"%d" % number for number in range(40)}
 
 
 def test_every_combination_goes_by_its_own_words(limner: Limner, folder: Path) -> None:

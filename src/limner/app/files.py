@@ -4,6 +4,9 @@ import os
 import re
 import secrets
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 
 from limner.domain.errors import InvalidImage, NotFound, StorageFailed, storage_failure
@@ -19,21 +22,44 @@ def write_file(path: Path, content: bytes) -> Path:
 
     Raises StorageFull, StorageReadOnly or StorageFailed; then what was at `path` is untouched.
     """
+    with _beside(path, content) as part:
+        part.replace(path)
+    return path
+
+
+def write_new(path: Path, content: bytes) -> bool:
+    """Write `content` to `path`, unless something is there; return whether it was written.
+
+    Nothing that another process writes there at the same time is lost. Raises as `write_file`.
+    """
+    with _beside(path, content) as part:
+        try:
+            os.link(part, path)
+        except FileExistsError:
+            return False
+        except OSError:  # a disk that knows no links
+            if path.exists():
+                return False
+            part.replace(path)
+    return True
+
+
+@contextmanager
+def _beside(path: Path, content: bytes) -> Iterator[Path]:
+    """Yield a file with the content in the folder of `path`; what is left of it is removed."""
+    part = path.parent / f".limner-{secrets.token_hex(8)}{path.suffix[:16]}"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.parent / f".limner-{secrets.token_hex(8)}{path.suffix[:16]}"
         try:
             with part.open("xb") as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-            part.replace(path)
-        except BaseException:
+            yield part
+        finally:
             part.unlink(missing_ok=True)
-            raise
     except OSError as error:
         raise storage_failure(error, path, OTHERWISE) from error
-    return path
 
 
 def read_file(path: Path, most: int = MOST_BYTES) -> bytes:
@@ -72,10 +98,9 @@ def file_stem(prompt: str, limit: int = 48) -> str:
     return words[:limit].rstrip("-_") or "picture"
 
 
-def free_path(path: Path) -> Path:
-    """Return `path`, or the first of path-2, path-3, … that does not exist yet."""
-    candidate, number = path, 1
-    while candidate.exists():
-        number += 1
-        candidate = path.with_stem(f"{path.stem}-{number}")
-    return candidate
+def free_paths(path: Path) -> Iterator[Path]:
+    """Yield those of `path`, path-2, path-3, … that do not exist yet."""
+    for number in count(1):
+        candidate = path if number == 1 else path.with_stem(f"{path.stem}-{number}")
+        if not candidate.exists():
+            yield candidate

@@ -7,6 +7,9 @@ from limner.domain.asset import Asset, Relation
 from limner.domain.workspace import Actor, Role, Workspace
 from limner.store.library import Library
 
+_FARTHEST = 200
+"""Generations that are followed."""
+
 
 @dataclass(frozen=True)
 class Relative:
@@ -14,13 +17,14 @@ class Relative:
 
     `asset` is None where only the id is known, the asset itself having been removed. `relation`
     is how the younger of the two came from the older. `repeated` marks an asset whose own
-    relatives are listed where it was met first.
+    relatives are listed where it was met first, `cut` one whose own are too far away to be listed.
     """
 
     id: str
     relation: Relation
     asset: Asset | None
     repeated: bool = False
+    cut: bool = False
     relatives: tuple["Relative", ...] = ()
 
 
@@ -60,12 +64,19 @@ def _tree(
     asset: Asset,
     links: Callable[[Asset], Sequence[tuple[str, Relation, Asset | None]]],
     met: set[str],
+    away: int = 1,
 ) -> tuple[Relative, ...]:
-    """Follow links from an asset; what was met before is named again but not followed again."""
+    """Follow links from an asset; what was met before is named again but not followed again.
+
+    `away` is how many generations lie between what is found here and where it began.
+    """
     relatives = []
     for name, relation, one in links(asset):
         repeated = name in met
         met.add(name)
-        further = () if one is None or repeated else _tree(one, links, met)
-        relatives.append(Relative(name, relation, one, repeated, further))
+        cut, further = False, tuple[Relative, ...]()
+        if one is not None and not repeated:
+            cut = away >= _FARTHEST and bool(links(one))
+            further = () if away >= _FARTHEST else _tree(one, links, met, away + 1)
+        relatives.append(Relative(name, relation, one, repeated, cut, further))
     return tuple(relatives)

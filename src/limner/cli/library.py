@@ -126,7 +126,6 @@ def show(asked: One) -> None:
 
 def export(asked: Export) -> None:
     """Write the file of a picture, byte for byte as it was kept."""
-    from limner.app.files import write_file
     from limner.domain.workspace import LOCAL_WORKSPACE
 
     def is_kept(sha256: str) -> bool:
@@ -146,7 +145,7 @@ def export(asked: Export) -> None:
             )
         target.check(1, is_kept)
         content = library.read(LOCAL_WORKSPACE, asset.id)
-        path = write_file(target.place(_stem(asset), ending, content, (1, 1), is_kept), content)
+        path = target.put(_stem(asset), ending, content, (1, 1), is_kept)
     output = output_of(asked)
     if asked.json:
         output.record({**_entry(asset), "path": str(path)})

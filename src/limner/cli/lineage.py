@@ -74,6 +74,7 @@ def _entry(relative: "Relative") -> dict[str, object]:
         "relation": relative.relation.value,
         "removed": asset is None,
         "repeated": relative.repeated,
+        "cut": relative.cut,
         "task": asset.recipe.task.value if asset and asset.recipe else None,
         "prompt": asset.recipe.prompt if asset and asset.recipe else None,
         "relatives": [_entry(one) for one in relative.relatives],
@@ -86,7 +87,8 @@ def _rows(
     for one in relatives:
         how = f"{'  ' * depth}{words}{one.relation.value}"
         what = "removed from the library" if one.asset is None else _told(one.asset)
-        yield one.id[:_SHORT], how, f"{what} (see above)" if one.repeated else what
+        more = " (see above)" if one.repeated else " (and further; ask for this one)"
+        yield one.id[:_SHORT], how, f"{what}{more if one.repeated or one.cut else ''}"
         yield from _rows(one.relatives, words, depth + 1)
 
 

@@ -55,7 +55,6 @@ def replay(asked: Replay) -> None:
     one. Nothing is kept in the library.
     """
     from limner.app import wiring
-    from limner.app.files import write_file
     from limner.app.replay import replay as draw_again
     from limner.app.settings import read_settings
     from limner.app.studio import Progress
@@ -75,7 +74,7 @@ def replay(asked: Replay) -> None:
         progress = Progress(screen.tell, token)
         found = draw_again(desk.studio, desk.actor, desk.workspace, given, progress)
         if asked.out is not None:
-            write_file(asked.out, found.file)
+            target.put("", "", found.file, (1, 1), lambda _: False)
     _tell(output, found)
     if asked.out is not None:
         output.say(f"Written to {asked.out}.")

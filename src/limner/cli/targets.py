@@ -50,24 +50,28 @@ class Target:
             for number in range(1, count + 1) if self.is_file else ():
                 self._require_free(self._numbered(number, count), is_kept)
 
-    def place(
+    def put(
         self, stem: str, ending: str, content: bytes, turn: tuple[int, int], is_kept: IsKept
     ) -> Path:
-        """Return the path to write this file to; `turn` is its number (from 1) and of how many.
+        """Write a file where it belongs and return its path; see `check` for what is never lost.
 
-        Raises InvalidOption where a file of that name would be lost.
+        `turn` is its number (from 1) and of how many. Two processes that write the same name at
+        once get a file each. Raises InvalidOption where a file of that name would be lost, and
+        StorageFailed.
         """
-        from limner.app.files import free_path
+        from limner.app.files import free_paths, write_file, write_new
 
+        path = self.path / f"{stem[:_LONGEST_STEM]}.{ending}"
         with _system_errors(self.path):
             if self.is_file:
                 path = self._numbered(*turn)
+                if not path.exists() and write_new(path, content):
+                    return path
                 self._require_free(path, is_kept)
-                return path
-            path = self.path / f"{stem[:_LONGEST_STEM]}.{ending}"
+                return write_file(path, content)
             if self.overwrite or (path.is_file() and path.read_bytes() == content):
-                return path
-            return free_path(path)
+                return write_file(path, content)
+            return next(one for one in free_paths(path) if write_new(one, content))
 
     def _numbered(self, number: int, count: int) -> Path:
         return self.path if count == 1 else self.path.with_stem(f"{self.path.stem}-{number}")

@@ -113,7 +113,7 @@ class Work:
 
         turn = (len(self.written) + 1, self.total)
         ending = made.recipe.format.value
-        path = made.save(self.target.place(stem, ending, made.file, turn, self.is_kept))
+        path = self.target.put(stem, ending, made.file, turn, self.is_kept)
         self.written.append(path)
         self.report(describe(made, path), made)
 

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 
-from limner.provenance.foreign.settings import Collector, ForeignSettings, number
+from limner.provenance.foreign.settings import CLIP_SKIP, Collector, ForeignSettings, number
 
 TOOL = "AUTOMATIC1111"
 
@@ -34,7 +34,7 @@ _OF_NO_CONSEQUENCE = frozenset(
 _REASONS = {
     "Variation seed": "we have no variations of a seed",
     "Variation seed strength": "we have no variations of a seed",
-    "Clip skip": "our models read the whole text encoder",
+    "Clip skip": CLIP_SKIP,
     "VAE": "a model brings its own autoencoder",
     "VAE hash": "a model brings its own autoencoder",
     "TI hashes": "we have no textual inversions",

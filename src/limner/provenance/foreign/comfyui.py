@@ -38,8 +38,8 @@ _PICTURES = ("image", "images", "pixels")
 _MODELS = ("ckpt_name", "unet_name", "model_name", "base_ckpt_name", "gguf_name")
 _UNUSUAL = ("controlnet", "ipadapter", "adetailer", "facedetailer", "styleModelApply", "upscale")
 _REASONS = {
-    "controlnet": "we have no control pictures yet",
-    "ipadapter": "we have no reference pictures yet",
+    "controlnet": "its picture is not in the file; give it with --control KIND=FILE",
+    "ipadapter": "its picture is not in the file; give it with --reference FILE",
     "upscale": "limner enlarges with its own upscaler; see limner upscale",
 }
 

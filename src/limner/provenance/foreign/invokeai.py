@@ -1,6 +1,7 @@
 """The metadata that InvokeAI writes: a JSON object in the PNG text `invokeai_metadata`."""
 
 from limner.provenance.foreign.settings import (
+    CLIP_SKIP,
     Collector,
     ForeignSettings,
     Table,
@@ -25,11 +26,11 @@ _REASONS = {
     "positive_style_prompt": "we have one prompt, not two",
     "negative_style_prompt": "we have one prompt, not two",
     "vae": "a model brings its own autoencoder",
-    "clip_skip": "our models read the whole text encoder",
-    "controlnets": "we have no control pictures yet",
-    "ipAdapters": "we have no reference pictures yet",
-    "t2iAdapters": "we have no control pictures yet",
-    "ref_images": "we have no reference pictures yet",
+    "clip_skip": CLIP_SKIP,
+    "controlnets": "their pictures are not in the file; give them with --control KIND=FILE",
+    "ipAdapters": "their pictures are not in the file; give them with --reference FILE",
+    "t2iAdapters": "their pictures are not in the file; give them with --control KIND=FILE",
+    "ref_images": "their pictures are not in the file; give them with --reference FILE",
 }
 _UNKNOWN = "we have no setting like it"
 

@@ -23,6 +23,12 @@ _BETWEEN = " \t\r\n,"
 
 _NO_NUMBER = "it is no number"
 
+CLIP_SKIP = "tools count differently; give --option clip_skip=N where the model has it (0: none)"
+"""Why the layers of CLIP that are left out are not taken over.
+
+A1111 says 2, ComfyUI -2 and InvokeAI 1 for the same, and for Stable Diffusion XL 2 means none.
+"""
+
 Table: TypeAlias = Mapping[str, Any]
 """A JSON object."""
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from limner.provenance.foreign.settings import (
+    CLIP_SKIP,
     Collector,
     ForeignSettings,
     Table,
@@ -28,7 +29,7 @@ _OF_NO_CONSEQUENCE = frozenset(
 )
 _REASONS = {
     "vae": "a model brings its own autoencoder",
-    "clipstopatlayer": "our models read the whole text encoder",
+    "clipstopatlayer": CLIP_SKIP,
     "variationseed": "we have no variations of a seed",
     "variationseedstrength": "we have no variations of a seed",
 }
