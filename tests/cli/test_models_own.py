@@ -255,6 +255,9 @@ def test_a_licence_is_what_was_stated_and_nothing_else(limner: Limner, webui: Pa
     assert terms() == ("NOASSERTION", False)
     assert limner("models", "licence", "vellum", "mit").status == 2
     assert limner("models", "licence", "paint", "mit", "--withdraw").status == 2
+    written = limner("workspace", "events", "--json").records
+    assert [line["kind"] for line in written] == ["licence_stated"] * 3
+    assert ["Apache-2.0" in str(line["detail"]) for line in written] == [False, True, False]
 
 
 def test_what_is_not_limners_is_never_removed(limner: Limner, webui: Path) -> None:

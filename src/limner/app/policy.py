@@ -10,6 +10,7 @@ from limner.app.licences import find_forbidden, licence_refusal
 from limner.app.models import Models
 from limner.app.rules import check_rules, find_broken, prompt_refusal
 from limner.app.wrong import told_of
+from limner.domain.card import Licence, ModelCard
 from limner.domain.disclosure import disclosure
 from limner.domain.errors import InvalidOption
 from limner.domain.policy import Label, Policy, PromptRule
@@ -96,6 +97,29 @@ def admit(
             detail = (("rule", rule.pattern), ("in", where))
             library.record(_record(actor, workspace, RecordKind.PROMPT_REFUSED, detail))
             raise prompt_refusal(rule, where, workspace)
+
+
+def state_licence(
+    library: Library,
+    models: Models,
+    actor: Actor,
+    workspace: Workspace,
+    name: str,
+    licence: Licence | None,
+) -> ModelCard:
+    """Keep what is stated of the licence of a model, None for nothing any more, and who said so.
+
+    It counts for exactly these weights, and lets a commercial workspace draw with them; it is in
+    the journal before it counts. Raises AccessDenied for anyone but an owner, InvalidRequest for a
+    model whose terms Limner knows itself, ModelNotFound, WeightsRejected and StorageFailed.
+    """
+    actor.require(workspace, Role.OWNER)
+    card = models.catalog.may_state(name)
+    said = "withdrawn" if licence is None else licence.spdx
+    allows = "no" if licence is None or not licence.commercial else "yes"
+    detail = (("model", card.name), ("licence", said), ("commercial", allows))
+    library.record(_record(actor, workspace, RecordKind.LICENCE_STATED, detail))
+    return models.state_licence(name, licence)
 
 
 def _record(

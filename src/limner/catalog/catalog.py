@@ -111,14 +111,18 @@ class Catalog:
         Returns the card under those terms. Raises InvalidRequest for a model that Limner itself
         knows the terms of, and what `find` raises.
         """
+        card = self.may_state(name)
+        lies = self.collection.named(card.name)
+        path = _existing(name) or next((one.path for one in lies), None)
+        self._statements.state(card, None if path is None else path.absolute(), licence)
+        return self.find(name)
+
+    def may_state(self, name: str) -> ModelCard:
+        """Return the card of a model whose licence can be stated; raises as `state_licence`."""
         if name in {card.name for card in self._known()}:
             raise InvalidRequest(
                 f"Limner knows the licence of {name}, and nobody can state another one."
             )
-        card = self.find(name)
-        lies = self.collection.named(card.name)
-        path = _existing(name) or next((one.path for one in lies), None)
-        self._statements.state(card, None if path is None else path.absolute(), licence)
         return self.find(name)
 
     def telling(self, watch: Watch) -> AbstractContextManager[None]:

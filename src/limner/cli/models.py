@@ -258,6 +258,10 @@ def state_licence(asked: Stating) -> None:
     the pictures.
     """
     from limner.app.licences import read_licence
+    from limner.app.policy import state_licence as state
+    from limner.app.settings import read_settings
+    from limner.domain.workspace import LOCAL_ACTOR, LOCAL_WORKSPACE
+    from limner.store.library import Library
 
     output = output_of(asked)
     if (asked.licence is None) is not asked.withdraw:
@@ -267,7 +271,8 @@ def state_licence(asked: Stating) -> None:
     else:
         licence = read_licence(asked.licence, asked.commercial, asked.url or "")
     models = _models(asked)
-    card = models.state_licence(asked.name, licence)
+    with Library.open(read_settings(asked.home).home) as library:
+        card = state(library, models, LOCAL_ACTOR, LOCAL_WORKSPACE, asked.name, licence)
     if asked.json:
         output.record(_entry(models.catalog, card))
         return

@@ -128,7 +128,7 @@ def _tell_of_judge(asked: Rules) -> None:
 
 
 def events(asked: Lines) -> None:
-    """Show what is written down: rules changed, prompts and models refused, pictures removed."""
+    """Show what is written down: rules and licences, what was refused, pictures removed."""
     from limner.app.journal import read_journal
     from limner.app.settings import read_settings
     from limner.domain.workspace import LOCAL_ACTOR, LOCAL_WORKSPACE

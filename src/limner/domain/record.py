@@ -13,6 +13,7 @@ class RecordKind(StrEnum):
     POLICY_CHANGED = "policy_changed"
     PROMPT_REFUSED = "prompt_refused"
     LICENCE_REFUSED = "licence_refused"
+    LICENCE_STATED = "licence_stated"
     PICTURE_FLAGGED = "picture_flagged"
     PICTURE_BLURRED = "picture_blurred"
     PICTURE_REFUSED = "picture_refused"
