@@ -65,6 +65,11 @@ def test_what_is_no_control_is_said_so(text: str) -> None:
         read_control(text, bring)
 
 
+def test_a_number_that_is_too_large_is_told_with_the_most() -> None:
+    with pytest.raises(InvalidOption, match=r"weight: it must be at most 2\."):
+        read_control("canny=a.png:3", bring)
+
+
 def test_a_reference_is_read() -> None:
     plain = read_reference("shoe.png", bring)
     assert (plain.purpose, plain.weight, plain.model) == (Purpose.SUBJECT, 1.0, None)

@@ -52,6 +52,11 @@ def test_what_is_no_size_is_refused_with_an_example(text: str) -> None:
     assert len(raised.value.message) < 150
 
 
+def test_a_side_that_is_too_long_is_told_with_the_longest() -> None:
+    with pytest.raises(InvalidSize, match="a side has 1 to 65,535 pixels"):
+        Size.parse("100000")
+
+
 @given(SIZES)
 def test_a_size_reads_back_what_it_writes(one: Size) -> None:
     assert Size.parse(str(one)) == one

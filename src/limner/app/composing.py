@@ -16,6 +16,7 @@ import yaml
 from pydantic import ValidationError
 
 from limner.app.files import read_file
+from limner.app.wrong import told_of
 from limner.domain.asset import Asset
 from limner.domain.canonical import Frozen
 from limner.domain.composition import (
@@ -139,5 +140,5 @@ def _made(kind: type[Drafted], given: Mapping[str, object], text: str) -> Drafte
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        said = first["msg"].removeprefix("Value error, ")
-        raise InvalidOption(f"“{text[:80]}”: {where + ': ' if where else ''}{said}.") from error
+        said = f"{where + ': ' if where else ''}{told_of(first)}"
+        raise InvalidOption(f"“{text[:80]}”: {said}.") from error

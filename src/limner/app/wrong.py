@@ -11,12 +11,17 @@ _KNOWN = {
     "int_from_float": "it must be a whole number",
 }
 
+_LIMITS = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less than"}
+
 
 def told_of(error: Mapping[str, Any]) -> str:
     """Return what is wrong, without a full stop; words to choose from are spelt as they are."""
     expected = (error.get("ctx") or {}).get("expected")
     if expected is not None:
         return f"choose from {str(expected).replace(chr(39), '')}"
+    for limit, words in _LIMITS.items():
+        if limit in (error.get("ctx") or {}):
+            return f"it must be {words} {error['ctx'][limit]:g}"
     if error["type"] in _KNOWN:
         return _KNOWN[error["type"]]
     text = str(error["msg"]).removeprefix("Value error, ")

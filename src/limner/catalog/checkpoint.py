@@ -7,9 +7,9 @@ from pathlib import Path
 from limner.catalog.disk import storage_errors
 from limner.domain.card import ModelCard
 from limner.domain.errors import ModelNotFound, WeightsRejected
+from limner.families.checkpoint import PICKLED, looks_pickled
 from limner.families.family import Family, Hash
 
-_PICKLES = frozenset({".ckpt", ".pt", ".pth", ".pkl", ".pickle", ".joblib", ".dill", ".t7"})
 _LOOK_AT = 1_000
 """The most files of a folder that are looked at for pickles."""
 
@@ -40,7 +40,7 @@ def recognise(path: Path, families: Iterable[Family], sha256_of: Hash) -> ModelC
 
 def _check_files(card: ModelCard) -> None:
     for file in card.files:
-        if Path(file.name).suffix.lower() in _PICKLES:
+        if Path(file.name).suffix.lower() in PICKLED:
             raise _never(Path(file.name))
 
 
@@ -61,14 +61,13 @@ def _files_in(folder: Path) -> Iterator[Path]:
 
 
 def _is_pickle(path: Path) -> bool:
-    if path.suffix.lower() in _PICKLES:
+    if path.suffix.lower() in PICKLED:
         return True
     with storage_errors(path), path.open("rb") as stream:
         head = stream.read(9)
-    if head[:2] in (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"):
-        # The length of a safetensors header may begin so, too; its table follows it.
-        return head[8:] != b"{"
-    return head[:2] == b"PK" and _holds_pickle(path)
+    if head[:2] == b"PK":  # any archive; torch's holds a pickle
+        return _holds_pickle(path)
+    return looks_pickled(head)
 
 
 def _holds_pickle(path: Path) -> bool:

@@ -12,7 +12,7 @@ from limner.catalog.repository import Listing
 from limner.domain.errors import InvalidOption, PullFailed, WeightsRejected
 from limner.families.diffusion.files import DESCRIBING, LARGEST
 from limner.families.diffusion.folders import INDEX, SPARED, WEIGHTLESS
-from limner.families.diffusion.headers import PICKLED
+from limner.families.diffusion.headers import PICKLES
 
 CONFIG = "config.json"
 """What describes a network that lies in a repository by itself."""
@@ -61,7 +61,7 @@ def of_file(listing: Listing, file: str) -> tuple[str, ...]:
     """Return a file that is asked for; left out, the only one there is. Raises InvalidOption."""
     able = sorted(name for name in listing.files if name.endswith(_LOADABLE))
     if file:
-        if PurePosixPath(file).suffix.lower() in PICKLED:
+        if PurePosixPath(file).suffix.lower() in PICKLES:
             raise WeightsRejected(
                 f"{file} is pickled: opening it could run any program on this machine. Choose a "
                 f"file that is not{_offered(able)}"
@@ -140,7 +140,7 @@ def _weights(
             word = found["word"] or found["late"] or ""
             groups.setdefault((word, bool(found["shard"]), found["stem"]), []).append(name)
     if not groups:
-        pickled = any(PurePosixPath(name).suffix in PICKLED for name in inner)
+        pickled = any(PurePosixPath(name).suffix in PICKLES for name in inner)
         what = "only pickled weights, which can run any program" if pickled else "no weights"
         raise WeightsRejected(
             f"{part} has {what} in this repository. Find the same model with .safetensors."

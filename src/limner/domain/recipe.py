@@ -81,11 +81,16 @@ class Size(Frozen):
     @classmethod
     def parse(cls, text: str) -> Self:
         """Read `512x512`, `512×384` or `512`; raise InvalidSize for anything else."""
-        match = re.fullmatch(r"\s*(\d{1,5})(?:\s*[x×X]\s*(\d{1,5}))?\s*", text)
-        numbers = [int(number) for number in match.groups() if number] if match else [0]
-        if not all(1 <= number <= 65_535 for number in numbers):
+        match = re.fullmatch(r"\s*(\d{1,9})(?:\s*[x×X]\s*(\d{1,9}))?\s*", text)
+        if match is None:
             raise InvalidSize(
                 f"“{text[:40]}” is not a size. Write width x height in pixels, like 512x512."
+            )
+        numbers = [int(number) for number in match.groups() if number]
+        if not all(1 <= number <= 65_535 for number in numbers):
+            raise InvalidSize(
+                f"No picture is {text.strip()} large: a side has 1 to 65,535 pixels. Write its "
+                "size like 512x512."
             )
         return cls(width=numbers[0], height=numbers[-1])
 

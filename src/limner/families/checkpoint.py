@@ -10,6 +10,9 @@ from typing import BinaryIO
 
 from limner.domain.card import NOT_STATED, ModelCard, WeightFile
 
+PICKLED = frozenset({".ckpt", ".dill", ".joblib", ".pickle", ".pkl", ".pt", ".pth", ".t7"})
+"""File names' endings that mean: opening it may run any program. They are never opened."""
+
 _GRAPH = 7
 _GRAPH_INPUT = 11
 _GRAPH_OUTPUT = 12
@@ -27,6 +30,16 @@ class OnnxGraph:
 
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
+
+
+def looks_pickled(head: bytes) -> bool:
+    """Whether a file begins as pickles do, bare (protocol 2 to 5) or in torch's archive.
+
+    The length of a safetensors header may begin with the same bytes; then a table follows it.
+    """
+    if head[:2] in (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"):
+        return head[8:9] != b"{"
+    return head[:4] == b"PK\x03\x04"
 
 
 def sha256_of(path: Path) -> str:

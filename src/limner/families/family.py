@@ -120,7 +120,8 @@ class LoadedModel(Held, Protocol):
         """Draw every order, all of one native size and step count; see `Order` and `Watch`.
 
         The pixels of an order do not depend on the others in the batch. Checks the token at
-        least once per step and raises Cancelled.
+        least once per step and raises Cancelled. Raises MemoryError where memory runs out,
+        WeightsRejected where a part does not fit, InvalidRequest for what cannot be drawn.
         """
 
 
@@ -149,7 +150,12 @@ class Family(Protocol):
         """
 
     def load(self, installed: Installed, placement: Placement, /) -> LoadedModel | Judge:
-        """Load verified weights into memory: to draw, or to judge where the card says so."""
+        """Load verified weights into memory: to draw, or to judge where the card says so.
+
+        Raises MemoryError or OutOfMemory where they do not fit, WeightsRejected where they are
+        not what their card says, ModelUnavailable where a library or a part is not here, and
+        InvalidRequest for a card that takes part only beside a model.
+        """
 
 
 def discover() -> dict[str, Family]:

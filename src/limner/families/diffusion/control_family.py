@@ -12,7 +12,7 @@ from limner.domain.composition import ControlKind
 from limner.domain.errors import InvalidRequest, WeightsRejected
 from limner.families.checkpoint import local_file, own_name
 from limner.families.diffusion.finding import Finding, Kind, Words
-from limner.families.diffusion.headers import PICKLED, read_header
+from limner.families.diffusion.headers import PICKLES, read_header
 from limner.families.diffusion.layouts import recognise_file
 from limner.families.diffusion.licences import stated
 from limner.families.diffusion.parts import title_of
@@ -148,7 +148,7 @@ def _weights_in(folder: Path) -> Path:
     for path in (whole, half):
         if path.is_file():
             return path
-    pickled = [one.name for one in sorted(folder.iterdir()) if one.suffix in PICKLED]
+    pickled = [one.name for one in sorted(folder.iterdir()) if one.suffix in PICKLES]
     if pickled:
         raise WeightsRejected(
             f"{pickled[0]} in {folder.name} is pickled: opening it could run any program. Get the "

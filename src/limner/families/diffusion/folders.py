@@ -12,7 +12,7 @@ from typing import TypeGuard
 
 from limner.domain.errors import WeightsRejected
 from limner.families.diffusion.finding import Finding, Kind, Prediction
-from limner.families.diffusion.headers import PICKLED, read_header
+from limner.families.diffusion.headers import PICKLES, read_header
 from limner.families.diffusion.layouts import cut_short, names_of, recognise
 from limner.families.diffusion.tensors import Header, Tensor
 
@@ -142,7 +142,7 @@ def _component(folder: Path, name: str, class_name: str) -> Component:
     settings = inner / "config.json"
     weights = _weights(inner)
     if not weights:
-        pickled = any(path.suffix in PICKLED for path in _entries(inner))
+        pickled = any(path.suffix in PICKLES for path in _entries(inner))
         reason = (
             "has only pickled weights, which can run any program and are never opened. Get the "
             "same model with .safetensors"

@@ -12,14 +12,15 @@ from pathlib import Path
 from typing import BinaryIO
 
 from limner.domain.errors import WeightsRejected
+from limner.families.checkpoint import PICKLED, looks_pickled
 from limner.families.diffusion.gguf import MAGIC, read_gguf
 from limner.families.diffusion.tensors import LONGEST_NAME, MOST_TENSORS, Header, Tensor
 
+PICKLES = PICKLED | {".bin"}
+"""Endings of pickled weights of diffusion models; elsewhere `.bin` is something else."""
+
 LONGEST_HEADER = 100_000_000
 """Bytes; the format's own limit."""
-
-PICKLED = frozenset({".bin", ".ckpt", ".pickle", ".pkl", ".pt", ".pth"})
-"""File names' endings that mean: pickled."""
 
 _MOST_MARKS = 3_000_000
 """Commas and brackets of a header. One of 100 MB of them would fill gigabytes when parsed."""
@@ -54,7 +55,7 @@ def _read(file: BinaryIO, size: int, path: Path) -> Header:
     if first[:4] == MAGIC:
         file.seek(0)
         return read_gguf(file, size, path.name)
-    if path.suffix.lower() in PICKLED or _looks_pickled(head):
+    if path.suffix.lower() in PICKLES or looks_pickled(head):
         raise WeightsRejected(
             f"{path.name} is a pickled file: opening it can run any program on this machine, so "
             "Limner never does. Get the same model as .safetensors."
@@ -67,16 +68,6 @@ def _read(file: BinaryIO, size: int, path: Path) -> Header:
             "from where the real file is."
         )
     return _read_safetensors(file, size, path.name, int.from_bytes(first, "little"))
-
-
-def _looks_pickled(head: bytes) -> bool:
-    """Whether a file begins as pickles do, bare (protocol 2 to 5) or in torch's archive.
-
-    The length of a safetensors header may begin with the same bytes; then a table follows it.
-    """
-    if head[:2] in (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"):
-        return head[8:] != b"{"
-    return head[:4] == b"PK\x03\x04"
 
 
 def _read_safetensors(file: BinaryIO, size: int, name: str, length: int) -> Header:

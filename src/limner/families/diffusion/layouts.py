@@ -78,10 +78,8 @@ def names_of(path: Path) -> tuple[str, ...]:
 
 def cut_short(found: Finding, missing: int) -> Finding:
     """Return a finding that says besides how much of the file is not here."""
-    reason = (
-        f"{found.reason} It was not copied whole: {missing / 1e6:,.1f} MB are missing. Get it "
-        "again."
-    )
+    much = f"{missing / 1e6:,.1f} MB" if missing >= 1e5 else f"{missing:,} bytes"
+    reason = f"{found.reason} It was not copied whole: {much} are missing. Get it again."
     return replace(found, kind=Kind.REFUSED, reason=reason)
 
 

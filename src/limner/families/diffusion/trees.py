@@ -23,14 +23,14 @@ from limner.families.diffusion.folders import (
     recognise_folder,
     recognise_shards,
 )
-from limner.families.diffusion.headers import PICKLED
+from limner.families.diffusion.headers import PICKLES
 from limner.families.diffusion.layouts import cut_short, names_of, recognise, recognise_file
 from limner.families.diffusion.programs import LISTED, folders_of, roots_of
 
 MOST = 200_000
 """Files and folders that one scan looks at."""
 
-WEIGHTS = frozenset({".safetensors", ".sft", ".gguf", *PICKLED})
+WEIGHTS = frozenset({".safetensors", ".sft", ".gguf", *PICKLES})
 """Endings of the files that a scan looks into."""
 
 _SKIPPED = frozenset({"__pycache__", "node_modules", "site-packages", "venv"})

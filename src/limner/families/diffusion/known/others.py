@@ -173,12 +173,6 @@ _Z_IMAGE_BASE = Facts(
             Task.INPAINT: "ZImageInpaintPipeline",
         }
     ),
-    controls=MappingProxyType(
-        {
-            Task.TEXT_TO_IMAGE: "ZImageControlNetPipeline",
-            Task.INPAINT: "ZImageControlNetInpaintPipeline",
-        }
-    ),
     repositories=(Repository("Tongyi-MAI/Z-Image"),),
 )
 
@@ -201,7 +195,6 @@ _Z_IMAGE = (
         pipelines=MappingProxyType(
             {Task.TEXT_TO_IMAGE: "ZImageOmniPipeline", Task.EDIT: "ZImageOmniPipeline"}
         ),
-        controls=_NONE,
         repositories=(),
     ),
     replace(
@@ -209,7 +202,6 @@ _Z_IMAGE = (
         variant="edit",
         title="Z-Image-Edit",
         pipelines=_NONE,
-        controls=_NONE,
         repositories=(),
     ),
 )
