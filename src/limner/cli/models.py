@@ -1,6 +1,6 @@
 """The commands on models: which there are, what they may be used for, fetching them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,11 +9,11 @@ import typer
 
 from limner.cli import background
 from limner.cli.command import Options, Scripted, command
+from limner.cli.facts import facts_of, licence_name, size_of
 from limner.cli.output import Output, output_of
 from limner.cli.screen import Screen
 from limner.cli.stopping import stopping
 from limner.cli.work import complete_model
-from limner.domain.card import UNSTATED
 from limner.domain.errors import Cancelled, InvalidOption, ModelUnavailable, WeightsRejected
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from limner.catalog.catalog import Catalog
     from limner.catalog.collection import Found
     from limner.catalog.shelf import Verdict
-    from limner.domain.capability import Capability
     from limner.domain.card import ModelCard
 
 
@@ -154,8 +153,8 @@ def list_models(asked: Scripted) -> None:
         (
             str(entry["name"]) + (" (demo)" if entry["status"] == "demo" else ""),
             str(entry["state"]),
-            _size(card.bytes),
-            _licence(card.licence.spdx),
+            size_of(card.bytes),
+            licence_name(card.licence.spdx),
             "yes" if card.licence.commercial else "no",
             ", ".join(card.capability.uses),
         )
@@ -165,8 +164,8 @@ def list_models(asked: Scripted) -> None:
         (
             found.name,
             "yours",
-            _size(found.bytes),
-            _licence(found.licence),
+            size_of(found.bytes),
+            licence_name(found.licence),
             "yes" if found.commercial else "no",
             f"{found.kind}: {_family(found)}",
         )
@@ -277,7 +276,7 @@ def state_licence(asked: Stating) -> None:
         output.record(_entry(models.catalog, card))
         return
     output.line(
-        f"{card.name}: {_licence(card.licence.spdx)}, commercial use "
+        f"{card.name}: {licence_name(card.licence.spdx)}, commercial use "
         f"{'yes' if card.licence.commercial else 'no'}"
     )
 
@@ -290,10 +289,10 @@ def show(asked: Named) -> None:
     if asked.json:
         output.record({**_entry(catalog, card), "card": card.model_dump(mode="json")})
         return
-    output.table((card.name, card.title), list(_facts(catalog, card)))
+    output.table((card.name, card.title), list(facts_of(catalog, card)))
     output.table(
         ("file", "size", "sha256"),
-        [(file.name, _size(file.bytes), file.sha256) for file in card.files],
+        [(file.name, size_of(file.bytes), file.sha256) for file in card.files],
     )
 
 
@@ -312,7 +311,7 @@ def pull(asked: Pull) -> None:
     if asked.json:
         output.record(_entry(catalog, card))
         return
-    output.line(f"{card.name} is here ({card.title}), {_size(card.bytes)}.")
+    output.line(f"{card.name} is here ({card.title}), {size_of(card.bytes)}.")
     if not card.family:
         catalog.recognise(card)  # raises why no family draws with it
 
@@ -439,7 +438,7 @@ def _tell_found(found: "Sequence[Found]", output: Output) -> None:
     for title, group in (("name", usable), ("not usable by itself", others)):
         if group:
             rows = [
-                (one.name, str(one.kind), _family(one), _size(one.bytes), one.reason)
+                (one.name, str(one.kind), _family(one), size_of(one.bytes), one.reason)
                 for one in group
             ]
             output.table((title, "kind", "family", "size", "what it is"), rows)
@@ -447,70 +446,6 @@ def _tell_found(found: "Sequence[Found]", output: Output) -> None:
 
 def _family(found: "Found") -> str:
     return " ".join(one for one in (found.family, found.variant) if one) or "–"
-
-
-def _licence(spdx: str) -> str:
-    return "not stated" if spdx == UNSTATED else spdx
-
-
-def _size(count: int) -> str:
-    if count >= 1e9:
-        return f"{count / 1e9:.1f} GB"
-    return f"{count / 1e6:.1f} MB" if count >= 1e5 else f"{count / 1e3:.1f} kB"
-
-
-def _facts(catalog: "Catalog", card: "ModelCard") -> Iterator[tuple[str, str]]:
-    licence = card.licence
-    yield "about", card.summary
-    yield "state", f"{catalog.status(card).value}, {card.status.value}"
-    told = f"{_licence(licence.spdx)}; commercial use {'yes' if licence.commercial else 'no'}"
-    if licence.spdx == UNSTATED:
-        told += f" (limner models licence {card.name} … states one that you know of)"
-    yield "licence", told
-    if licence.attribution or licence.url:
-        yield "by", f"{licence.attribution} {licence.url}".strip()
-    yield "home", card.homepage
-    yield "does", ", ".join(card.capability.uses)
-    yield from _abilities(card.capability)
-
-
-def _abilities(capability: "Capability") -> Iterator[tuple[str, str]]:
-    if capability.sizes.native:
-        yield "draws at", ", ".join(str(size) for size in capability.sizes.native)
-    if capability.sizes.default:
-        yield "size", f"{capability.sizes.default} if left out"
-    for name, allowed in (
-        ("steps", capability.steps),
-        ("guidance", capability.guidance),
-        ("strength", capability.strength),
-    ):
-        if allowed:
-            yield name, f"{allowed.low:g} to {allowed.high:g}, {allowed.default:g} if left out"
-        if name == "guidance" and capability.guidance_meaning:
-            yield "", capability.guidance_meaning
-    if capability.text_encoders:
-        length = (
-            f"; {capability.prompt_tokens:,} tokens at once" if capability.prompt_tokens else ""
-        )
-        yield "words", f"read by {', '.join(capability.text_encoders)}{length}"
-    yield from _sampling(capability)
-    for extra in capability.extras:
-        values = (
-            ", ".join(extra.choices)
-            if extra.kind == "choice"
-            else f"{extra.low:g} to {extra.high:g}"
-        )
-        yield extra.name, f"{extra.summary}: {values}"
-
-
-def _sampling(capability: "Capability") -> Iterator[tuple[str, str]]:
-    if capability.samplers:
-        yield "sampler", ", ".join(capability.samplers)
-    if capability.schedules:
-        yield "schedule", ", ".join(capability.schedules)
-    if capability.usual:
-        sampler, schedule = capability.usual
-        yield "", f"mostly drawn with --sampler {sampler} --schedule {schedule}"
 
 
 def _exit_status(verdict: "Verdict") -> int:
