@@ -345,11 +345,12 @@ def test_previews_look_like_the_picture(tmp_path: Path) -> None:
     assert np.abs(seen[..., :3] - expected).max() <= 1
 
 
-def damaged(folder: Path, value: float) -> None:
-    path = folder / "unet" / "diffusion_pytorch_model.safetensors"
+def damaged(folder: Path, value: float, part: str = "unet", start: str = "") -> None:
+    path = next((folder / part).glob("*.safetensors"))
     tensors = safetensors.torch.load_file(path)
-    next(iter(tensors.values())).view(-1)[0] = value
-    safetensors.torch.save_file(tensors, path)
+    name = next(one for one in tensors if one.startswith(start))
+    tensors[name].fill_(value)
+    safetensors.torch.save_file(tensors, path, metadata={"format": "pt"})
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
@@ -357,6 +358,24 @@ def test_weights_that_are_no_numbers_are_refused(folder: Path, value: float) -> 
     damaged(folder, value)
     with pytest.raises(WeightsRejected, match=r"in the part unet of mine holds numbers"):
         load_pipeline(folder, CPU)
+
+
+@pytest.mark.parametrize(
+    ("task", "part", "start"),
+    [
+        (Task.TEXT_TO_IMAGE, "text_encoder", "embeddings.token_embedding"),
+        (Task.TEXT_TO_IMAGE, "vae", "encoder."),  # previews are fitted with it
+        (Task.IMAGE_TO_IMAGE, "vae", "encoder."),
+    ],
+)
+def test_weights_that_no_loading_reads_are_refused_when_they_take_part(
+    folder: Path, task: Task, part: str, start: str
+) -> None:
+    damaged(folder, float("nan"), part, start)
+    pipeline = load_pipeline(folder, CPU)
+    model = DiffusionModel(pipeline, manner_of(facts_of("sd1", "base"), "epsilon"), CPU, 2)
+    with pytest.raises(WeightsRejected, match=rf"in the part {part} of [\w ]+ holds .+ model again"):
+        model.perform([order_of(task)], Witness().watch)
 
 
 def test_weights_cut_short_are_refused(folder: Path) -> None:

@@ -95,7 +95,7 @@ def load_pipeline(
     }
     with refusals(folder.name), quiet():
         pipeline = pipeline_class.from_pretrained(folder, **options, **spared)
-    _check_numbers(folder, pipeline, used.torch)
+    check_numbers(folder.name, pipeline, _IN_EVERY_PICTURE)
     return pipeline.to(device.name) if moved else pipeline
 
 
@@ -185,16 +185,30 @@ def _word(name: str) -> str:
     return match.group(1) if match else ""
 
 
-def _check_numbers(folder: Path, pipeline: Any, torch: Any) -> None:
-    """Refuse weights that hold NaN or infinity: every picture of theirs would be black."""
+_ALL = re.compile("")
+_IN_EVERY_PICTURE = re.compile(
+    r"(?!vae\.(encoder|quant_conv)\.)(?!.*\b(token_embedding|embed_tokens|shared|wte)\.weight$)"
+)
+"""Weights that every picture reads. Of the others, files need not lie in memory: what encodes
+pictures, and the embeddings of words that a prompt does not say."""
+
+
+def check_numbers(model: str, pipeline: Any, which: re.Pattern[str] = _ALL) -> None:
+    """Refuse weights that hold NaN or infinity: every picture of theirs would be black.
+
+    Reads those that `which` matches, by `part.name`. Raises WeightsRejected.
+    """
+    torch = libraries().torch
     for name, part in parts_of(pipeline).items():
         for key, tensor in part.state_dict().items():
+            if not (tensor.is_floating_point() and which.match(f"{name}.{key}")):
+                continue
             # The sum is neither if any number is; it needs no copy of the tensor.
-            if tensor.is_floating_point() and not torch.isfinite(tensor.sum(dtype=torch.float32)):
-                if torch.isfinite(tensor.float()).all():
-                    continue
+            if torch.isfinite(tensor.sum(dtype=torch.float32)):
+                continue
+            if not torch.isfinite(tensor.float()).all():
                 raise WeightsRejected(
-                    f"“{key}” in the part {name} of {folder.name} holds numbers that are none "
+                    f"“{key}” in the part {name} of {model} holds numbers that are none "
                     "(NaN or infinity): the file is damaged. Get the model again."
                 )
 

@@ -21,6 +21,7 @@ from limner.families.diffusion.loading import (
     Device,
     Libraries,
     bytes_of,
+    check_numbers,
     libraries,
     memory_told,
     quiet,
@@ -322,6 +323,7 @@ class _Follower:
     ) -> None:
         self._latent_map, self._pipeline = latent_map, pipeline
         self._recipe, self._watch = recipe, watch
+        self._checked = False
 
     def __call__(self, _: Any, step: int, time: Any, tensors: dict[str, Any]) -> dict[str, Any]:
         """Follow a pipeline of today's kind."""
@@ -332,6 +334,7 @@ class _Follower:
         """Follow a pipeline of the older kind."""
         watch = self._watch
         watch.token.check()
+        self._check(latents)
         steps = int(getattr(self._pipeline, "num_timesteps", None) or self._recipe.steps or 1)
         watch.tell(Step(watch.first, "draw", step + 1, steps))
         if step + 1 >= steps:
@@ -339,6 +342,12 @@ class _Follower:
         pixels = self._latent_map().look(spread(self._pipeline, latents, self._recipe.native_size))
         height, width = pixels.shape[:2]
         watch.tell(Preview(watch.first, width, height, pixels.tobytes()))
+
+    def _check(self, latents: Any) -> None:
+        """Where latents are no numbers, find out whether weights are why."""
+        if not (self._checked or latents.isfinite().all()):
+            self._checked = True
+            check_numbers(self._recipe.model.name, self._pipeline)
 
 
 def _once(tell: Callable[[Happening], None]) -> Callable[[Happening], None]:

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from limner.domain.recipe import Size
+from limner.families.diffusion.loading import check_numbers
 from limner.families.family import Pixels
 
 Floats = npt.NDArray[np.float32]
@@ -20,6 +21,8 @@ _CELLS = 12
 """Fields of the chart, each way."""
 _FIELD = 2
 """Latents of a field, each way: the autoencoder blurs the edges of fields."""
+_PIECES = 2
+"""Pieces of the chart, each way, that are encoded one by one: it takes less memory."""
 _COARSE = 16
 """Pixels of a latent, each way, above which a field is one latent: charts stay small."""
 
@@ -52,20 +55,37 @@ def chart() -> Floats:
 
 
 def fit_map(pipeline: Any, torch: Any) -> LatentMap:
-    """Return the map of a pipeline's autoencoder. Encodes one small picture."""
+    """Return the map of a pipeline's autoencoder. Encodes small pictures.
+
+    Raises WeightsRejected where it answers with what is no number because its weights are none.
+    """
     autoencoder = pipeline.vae
     scale = int(getattr(pipeline, "vae_scale_factor", 8))
     field = 1 if scale > _COARSE else _FIELD
     fields = np.repeat(np.repeat(chart(), field, axis=1), field, axis=2)
-    picture = np.repeat(np.repeat(fields, scale, axis=1), scale, axis=2)
+    seen, shown = [], []
+    for row in np.split(fields, _PIECES, axis=1):
+        for piece in np.split(row, _PIECES, axis=2):
+            picture = np.repeat(np.repeat(piece, scale, axis=1), scale, axis=2)
+            latents = _encoded(autoencoder, picture, torch)
+            if not np.isfinite(latents).all():
+                check_numbers("the model", pipeline)
+                latents = np.nan_to_num(latents)
+            seen.append(latents.reshape(len(latents), -1))
+            shown.append(piece[:, : latents.shape[1], : latents.shape[2]].reshape(3, -1))
+    return LatentMap(np.concatenate(seen, axis=1), np.concatenate(shown, axis=1))
+
+
+def _encoded(autoencoder: Any, picture: Floats, torch: Any) -> Floats:
+    """Return the latents of a picture, 3 × height × width in [0, 1], as denoisers see them."""
     image = torch.from_numpy(picture[None] * 2 - 1).to(autoencoder.device, autoencoder.dtype)
     video = "causal" in type(autoencoder).__name__.lower() or _is_video(autoencoder)
     with torch.no_grad():
         encoded = autoencoder.encode(image[:, :, None] if video else image)
     latents = encoded.latent if hasattr(encoded, "latent") else encoded.latent_dist.mode()
     latents = latents[:, :, 0] if video else latents
-    values = _scaled(autoencoder, latents).float().cpu().numpy()[0]
-    return LatentMap(values, fields[:, : values.shape[1], : values.shape[2]])
+    values: Floats = _scaled(autoencoder, latents).float().cpu().numpy()[0]
+    return values
 
 
 def spread(pipeline: Any, latents: Any, size: Size) -> Floats:
