@@ -8,11 +8,10 @@ import pytest
 
 from limner.domain.recipe import Task
 from limner.families.diffusion import denoisers
-from limner.families.diffusion.facts import FACTS, Facts, facts_of
+from limner.families.diffusion.facts import ARCHITECTURES, FACTS, Facts, facts_of, title_of
 from limner.families.diffusion.family import _capability
 from limner.families.diffusion.finding import Finding, Kind
 from limner.families.diffusion.layouts import recognise
-from limner.families.diffusion.parts import title_of
 from limner.families.diffusion.samplers import samplers_for, schedules_for
 from limner.families.diffusion.tensors import Header, Tensor
 from tests.families.diffusion import published as pub
@@ -146,6 +145,18 @@ def test_what_was_distilled_without_guidance_is_not_guided_by_default() -> None:
             assert facts.guidance.default <= 1.0, facts.title
             assert facts.steps.default <= 9
             assert not facts.negative_prompt
+
+
+@pytest.mark.parametrize("family", ARCHITECTURES)
+def test_diffusers_has_the_networks_of_every_family(family: str) -> None:
+    diffusers = pytest.importorskip("diffusers", reason="diffusers comes with the extra [torch]")
+    shared = ARCHITECTURES[family]
+    assert hasattr(diffusers, shared.denoiser)
+    variants = [facts for facts in FACTS.values() if facts.family == family]
+    steered = any(facts.pipelines and facts.controls for facts in variants)
+    assert steered is bool(shared.controlnet)
+    assert not shared.controlnet or hasattr(diffusers, shared.controlnet)
+    assert [f.title for f in variants if bool(f.sees_in) != bool(f.most_seen)] == []
 
 
 def test_an_unknown_variant_has_no_facts() -> None:

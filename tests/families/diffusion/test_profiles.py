@@ -9,8 +9,8 @@ import pytest
 from limner.domain.recipe import Task
 from limner.families.diffusion import profiles
 from limner.families.diffusion.extras import extras_of
-from limner.families.diffusion.facts import facts_of
-from limner.families.diffusion.profiles import CACHED, NARROWED, Tuning, profiles_of
+from limner.families.diffusion.facts import architecture_of, facts_of
+from limner.families.diffusion.profiles import Tuning, profiles_of
 from limner.families.family import Pixels
 
 pytest.importorskip("diffusers", reason="diffusers comes with the extra [torch]")
@@ -68,7 +68,7 @@ def test_fast_is_nearly_exact_and_is_taken_back(model: DiffusionModel) -> None:
 def test_faster_skips_what_changes_little(
     model: DiffusionModel, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if family_of(request) not in CACHED:
+    if not architecture_of(family_of(request)).first_block_tells:
         return
     monkeypatch.setattr(profiles, "_THRESHOLD", 0.5)  # random weights change much in a step
     exact = draw(model, "exact")
@@ -99,13 +99,16 @@ def test_every_family_says_its_profiles() -> None:
         spec = next(one for one in extras_of(facts_of(family, variant)) if one.name == "profile")
         assert spec.kind == "choice"
         assert spec.choices[:2] == ("exact", "fast")
-        assert ("faster" in spec.choices) is (family in CACHED | NARROWED)
+        shared = architecture_of(family)
+        quickened = shared.first_block_tells or shared.large_layers
+        assert ("faster" in spec.choices) is quickened
 
 
 def test_faster_without_a_gpu_is_fast_where_no_step_can_be_skipped(
     model: DiffusionModel, request: pytest.FixtureRequest
 ) -> None:
-    if "faster" in profiles_of(family_of(request)) and family_of(request) not in CACHED:
+    family = family_of(request)
+    if "faster" in profiles_of(family) and not architecture_of(family).first_block_tells:
         assert np.array_equal(draw(model, "faster"), draw(model, "fast"))
 
 

@@ -6,11 +6,11 @@ from limner.domain.capability import Capability
 from limner.domain.card import Installed, ModelCard, WeightFile
 from limner.domain.errors import InvalidRequest
 from limner.families.checkpoint import own_name
+from limner.families.diffusion.facts import title_of
 from limner.families.diffusion.finding import Kind
 from limner.families.diffusion.headers import read_header
 from limner.families.diffusion.layouts import recognise_file
 from limner.families.diffusion.licences import stated
-from limner.families.diffusion.parts import title_of
 from limner.families.family import Hash, LoadedModel, Placement
 
 _FILE = "adapter.safetensors"

@@ -15,9 +15,9 @@ from limner.families.diffusion.adapter_changes import changes_of
 from limner.families.diffusion.adapter_effects import Effect, effect_of
 from limner.families.diffusion.adapter_names import Layers, few
 from limner.families.diffusion.adapters import Adapter, identify
+from limner.families.diffusion.facts import title_of
 from limner.families.diffusion.finding import Words
 from limner.families.diffusion.headers import read_header
-from limner.families.diffusion.parts import title_of
 from limner.families.diffusion.tensors import Header
 
 METHODS = ("LoRA", "DoRA", "LoHa", "LoKr", "full difference")

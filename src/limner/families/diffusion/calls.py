@@ -48,16 +48,8 @@ def manner_of(facts: Facts, prediction: Prediction) -> Manner:
         prediction or facts.prediction,
         facts.prompt_tokens,
         facts.controls if facts.pipelines else {},
-        "words" if reads_pictures(facts) else "",
+        "words" if facts.told_pictures else "",
     )
-
-
-def reads_pictures(facts: Facts) -> bool:
-    """Whether references are told to a variant as words are: to FLUX.1, by Redux.
-
-    Not to its variants that see by themselves, fill holes or follow controls.
-    """
-    return facts.family == "flux1" and facts.pipelines.get(Task.TEXT_TO_IMAGE) == "FluxPipeline"
 
 
 _SPRINT = 2

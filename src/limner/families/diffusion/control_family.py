@@ -11,33 +11,22 @@ from limner.domain.card import Installed, ModelCard, WeightFile
 from limner.domain.composition import ControlKind
 from limner.domain.errors import InvalidRequest, WeightsRejected
 from limner.families.checkpoint import local_file, own_name
+from limner.families.diffusion.facts import ARCHITECTURES, title_of
 from limner.families.diffusion.finding import Finding, Kind, Words
 from limner.families.diffusion.headers import PICKLES, read_header
 from limner.families.diffusion.layouts import recognise_file
 from limner.families.diffusion.licences import stated
-from limner.families.diffusion.parts import title_of
 from limner.families.family import Hash, LoadedModel, Placement
 
 CONFIG, WEIGHTS = "config.json", "diffusion_pytorch_model.safetensors"
 SINGLE = "controlnet.safetensors"
 """What one file alone is called in its card: it stays the same when it is renamed."""
 
-NETS: Mapping[str, str] = MappingProxyType(
-    {
-        "ControlNetModel": "",
-        "FluxControlNetModel": "flux1",
-        "SD3ControlNetModel": "sd3",
-        "QwenImageControlNetModel": "qwen-image",
-        "SanaControlNetModel": "sana",
-    }
-)
-"""Classes of diffusers that are loaded → the family they steer; empty: told by their widths."""
+NETS = frozenset(one.controlnet for one in ARCHITECTURES.values() if one.controlnet)
+"""Classes of diffusers that are loaded."""
 
-STEERED = frozenset({"sd1", "sd2", "sdxl", *filter(None, NETS.values())})
-"""Families that ControlNets steer here."""
-
-_ALONE = frozenset({"sd1", "sd2", "sdxl"})
-"""Families whose ControlNets are read from one file: their parts are described by us."""
+_OF_UNETS = "ControlNetModel"
+"""That of several families, told apart by their widths; read from one file alone, too."""
 
 _PREFIX = "control_model."
 _NAMES = frozenset({"input_hint_block.0.weight", "controlnet_cond_embedding.conv_in.weight"})
@@ -82,7 +71,7 @@ class ControlFamily:
             return None
         weights = _weights_in(path)
         found = recognise_file(weights)
-        family = NETS[kind] or found.family
+        family = found.family if kind == _OF_UNETS else _steered(kind)
         if found.kind is Kind.CONTROL and not family:
             raise WeightsRejected(f"{path.name} steers models of a kind that Limner does not know.")
         if found.kind is not Kind.CONTROL:
@@ -99,7 +88,8 @@ class ControlFamily:
         if path.suffix.lower() != ".safetensors" or class_of(path.parent) in NETS:
             return None
         found = recognise_file(path)
-        if found.kind is not Kind.CONTROL or found.family not in _ALONE:
+        shared = ARCHITECTURES.get(found.family)
+        if found.kind is not Kind.CONTROL or shared is None or shared.controlnet != _OF_UNETS:
             return None
         tensors = read_header(path).tensors
         if not any(name.removeprefix(_PREFIX) in _NAMES for name in tensors):
@@ -128,6 +118,11 @@ class ControlFamily:
             f"{installed.card.name} is a ControlNet: it steers a model of {family}. Give both: "
             "--model MODEL --control KIND=FILE."
         )
+
+
+def _steered(kind: str) -> str:
+    """Return the family that ControlNets of a class of its own steer."""
+    return next(one.family for one in ARCHITECTURES.values() if one.controlnet == kind)
 
 
 def class_of(path: Path) -> str:

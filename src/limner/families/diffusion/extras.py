@@ -1,11 +1,8 @@
 """Options of diffusion models that other models do not have: what a Recipe may say of them."""
 
-from collections.abc import Mapping
-from types import MappingProxyType
-
 from limner.domain.capability import ChoiceExtra, ExtraSpec, NumberExtra
 from limner.domain.recipe import Recipe
-from limner.families.diffusion.facts import Facts
+from limner.families.diffusion.facts import Facts, architecture_of
 from limner.families.diffusion.guidance import Guidance, Method, methods_for
 from limner.families.diffusion.profiles import Profile, profiles_of
 
@@ -13,21 +10,6 @@ METHOD, START, STOP = "guidance_method", "guidance_start", "guidance_stop"
 CLIP_SKIP = "clip_skip"
 PROFILE = "profile"
 
-_UNET = "UNet2DConditionModel"
-_DENOISERS: Mapping[str, str] = MappingProxyType(
-    {
-        "sd1": _UNET,
-        "sd2": _UNET,
-        "sdxl": _UNET,
-        "sd3": "SD3Transformer2DModel",
-        "pixart": "PixArtTransformer2DModel",
-        "sana": "SanaTransformer2DModel",
-        "chroma": "ChromaTransformer2DModel",
-    }
-)
-"""Family → the class of its denoiser, where it is guided by two predictions."""
-
-_BY_CLIP = ("sd1", "sd2", "sdxl", "sd3")
 _SPARED = 11
 """The most layers of CLIP that may be left out: the smaller of the two in use has 12."""
 
@@ -35,7 +17,8 @@ _SPARED = 11
 def extras_of(facts: Facts) -> tuple[ExtraSpec, ...]:
     """Return the options of a variant."""
     extras: list[ExtraSpec] = []
-    methods = methods_for(_DENOISERS.get(facts.family, ""))
+    shared = architecture_of(facts.family)
+    methods = methods_for(shared.denoiser)
     if methods and facts.guidance_kind == "classifier-free" and facts.guidance is not None:
         extras += (
             ChoiceExtra(
@@ -46,7 +29,7 @@ def extras_of(facts: Facts) -> tuple[ExtraSpec, ...]:
             NumberExtra(name=START, summary="the part of the steps that is over", low=0, high=1),
             NumberExtra(name=STOP, summary="the part of the steps it ends at", low=0, high=1),
         )
-    if facts.family in _BY_CLIP:
+    if shared.clip:
         extras.append(
             NumberExtra(
                 name=CLIP_SKIP,

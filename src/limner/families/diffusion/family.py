@@ -15,18 +15,15 @@ from limner.domain.recipe import InputRole, Size, Task
 from limner.families.checkpoint import own_name
 from limner.families.diffusion.activations import Work
 from limner.families.diffusion.adapting import METHODS
-from limner.families.diffusion.calls import OWN, manner_of, reads_pictures
-from limner.families.diffusion.control_family import STEERED
+from limner.families.diffusion.calls import OWN, manner_of
 from limner.families.diffusion.extras import extras_of
-from limner.families.diffusion.facts import Facts, facts_of
+from limner.families.diffusion.facts import Facts, architecture_of, facts_of
 from limner.families.diffusion.files import SINGLE, file_of, files_of
 from limner.families.diffusion.finding import Finding, Kind, Prediction
 from limner.families.diffusion.folders import INDEX, recognise_folder
 from limner.families.diffusion.layouts import recognise_file
 from limner.families.diffusion.lending import check_alone, loan_of, opened
 from limner.families.diffusion.licences import licence_of
-from limner.families.diffusion.reference_family import SEEN_BY_ADAPTERS
-from limner.families.diffusion.regions import LAID_OUT
 from limner.families.diffusion.samplers import samplers_for, schedules_for
 from limner.families.diffusion.single import check_single, recognise_single
 from limner.families.diffusion.tiny_decoder import tiny_decoder_of
@@ -136,18 +133,12 @@ def _works(card: ModelCard, placement: Placement) -> tuple[Work, ...]:
     return tuple(Work(size, guided=guided, references=seen) for size in (first, *smaller))
 
 
-_ONE_CONTROL = frozenset({"qwen-image", "sana"})
-"""Families whose pipelines take one ControlNet."""
-
-_EVERY_STEP = frozenset({"sana"})
-"""Families whose pipelines follow controls in every step."""
-
-
 def _capability(facts: Facts, found: Finding) -> Capability:
     prediction = _prediction(facts, found)
+    shared = architecture_of(facts.family)
     redraws = Task.IMAGE_TO_IMAGE in (facts.pipelines or facts.controls)
     follows = not facts.pipelines
-    steered = follows or facts.family in STEERED
+    steered = follows or bool(shared.controlnet)
     return Capability(
         tasks=tuple(_INPUTS[task] for task in _tasks(facts)),
         sizes=Sizes(default=facts.size, drawn=facts.area, multiple=facts.multiple),
@@ -164,12 +155,12 @@ def _capability(facts: Facts, found: Finding) -> Capability:
         adapters=METHODS,
         controls=_followed(facts) if steered else (),
         controlled=_around(facts.controls) if steered else (),
-        most_controls=1 if facts.family in _ONE_CONTROL else Capability(tasks=()).most_controls,
-        timed=facts.family not in _EVERY_STEP,
+        most_controls=shared.most_controls,
+        timed=shared.timed_controls,
         follows=follows,
         refines=_REFINED if redraws and not follows else None,
         **_references(facts),
-        layout=tuple(one for one in _tasks(facts) if one in _WHOLE and facts.family in LAID_OUT),
+        layout=tuple(one for one in _tasks(facts) if one in _WHOLE and shared.regions),
         extras=extras_of(facts),
     )
 
@@ -182,40 +173,19 @@ def _usual(facts: Facts) -> tuple[str, str] | None:
 
 def _references(facts: Facts) -> dict[str, Any]:
     """Return what a variant takes from references, and in which tasks."""
-    if facts.family in SEEN_BY_ADAPTERS:
-        purposes = tuple(Purpose) if facts.family == "sdxl" else (Purpose.SUBJECT,)
-        return {"references": purposes, "referred": _tasks(facts)}
-    if reads_pictures(facts):
+    adapted = architecture_of(facts.family).ip_adapter
+    if adapted:
+        return {"references": adapted, "referred": _tasks(facts)}
+    if facts.told_pictures:
         return {"references": (Purpose.SUBJECT,), "referred": _tasks(facts)}
-    pictures = _SEEN.get((facts.family, facts.variant)) or _SEEN.get((facts.family, ""))
-    if pictures is None:
+    if not facts.most_seen:
         return {}
-    tasks = tuple(one for one in facts.pipelines if one in pictures.tasks)
     return {
         "references": (Purpose.SUBJECT,),  # what to take, the words say
-        "referred": tasks,
-        "most_references": pictures.most,
+        "referred": tuple(one for one in facts.pipelines if one in facts.sees_in),
+        "most_references": facts.most_seen,
         "sees": True,
     }
-
-
-@dataclass(frozen=True)
-class _Seen:
-    """The tasks in which a model sees references by itself, and how many."""
-
-    tasks: tuple[Task, ...]
-    most: int
-
-
-_SEEN: Mapping[tuple[str, str], _Seen] = MappingProxyType(
-    {
-        ("flux1", "kontext-dev"): _Seen((Task.TEXT_TO_IMAGE,), 1),
-        ("flux2", ""): _Seen((Task.TEXT_TO_IMAGE, Task.EDIT), 8),
-        ("qwen-image", "edit-2509"): _Seen((Task.EDIT,), 2),
-        ("qwen-image", "edit-2511"): _Seen((Task.EDIT,), 2),
-    }
-)
-"""By (family, variant), every variant where that is empty."""
 
 
 def _tasks(facts: Facts) -> tuple[Task, ...]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from limner.domain.errors import WeightsRejected
 from limner.families.diffusion import adapters, denoisers, parts
 from limner.families.diffusion.denoisers import Denoiser
+from limner.families.diffusion.facts import title_of
 from limner.families.diffusion.finding import Finding, Kind, Prediction, Words
 from limner.families.diffusion.headers import read_header
 from limner.families.diffusion.tensors import Header, Part
@@ -89,7 +90,7 @@ def _adapter(header: Header, words: Words) -> Finding | None:
     found = adapters.identify(header.tensors, header.metadata, words)
     if found is None:
         return None
-    base = f"for {parts.title_of(found.family)}" if found.family else "for an unknown model"
+    base = f"for {title_of(found.family)}" if found.family else "for an unknown model"
     encoders = ("text encoder",) if found.text_encoders else ()
     return Finding(
         Kind.ADAPTER,
@@ -137,7 +138,7 @@ def _denoiser(part: Part, denoiser: Denoiser, prefix: str, words: Words) -> Find
     if not denoiser.drawable:
         reason = f"A denoiser of {denoiser.family}, which Limner does not draw with."
         return Finding(Kind.OTHER, reason, layout=denoiser.layout, prefix=prefix)
-    title = parts.title_of(denoiser.family)
+    title = title_of(denoiser.family)
     besides = _besides(part) if prefix else ()
     if besides:
         kind, reason = Kind.CHECKPOINT, f"{title} ({denoiser.variant}), with {', '.join(besides)}."

@@ -8,7 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from limner.domain.errors import ModelUnavailable, WeightsRejected
-from limner.families.diffusion.facts import facts_of
+from limner.families.diffusion.facts import architecture_of, facts_of
 from limner.families.diffusion.finding import Finding, Kind
 from limner.families.diffusion.folders import DENOISERS, INDEX, recognise_folder
 from limner.families.diffusion.headers import read_header
@@ -60,8 +60,8 @@ def loan_of(folder: Path) -> str:
 def borrowed(path: Path, found: Finding, folders: Iterable[Path]) -> tuple[Path, Single]:
     """Return the folder that lends the other parts, and the denoiser of the file.
 
-    The first of `folders` with the same variant is taken, else, for FLUX.1, with any: its
-    variants share their other parts. Raises ModelUnavailable, naming what is missing, where none
+    The first of `folders` with the same variant is taken, else, where the variants of a family
+    share their other parts, with any. Raises ModelUnavailable, naming what is missing, where none
     is here.
     """
     check_alone(path, found)
@@ -84,7 +84,7 @@ def _lender(found: Finding, folders: Iterable[Path]) -> tuple[Path, Finding] | N
         if lent.kind is Kind.PIPELINE and lent.family == found.family
     ]
     same = [one for one in kin if one[1].variant == found.variant]
-    return next(iter(same or (kin if found.family == "flux1" else [])), None)
+    return next(iter(same or (kin if architecture_of(found.family).shared_parts else [])), None)
 
 
 def _missing(path: Path, found: Finding) -> str:

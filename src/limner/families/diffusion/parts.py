@@ -4,6 +4,7 @@ Autoencoders, text and image encoders, ControlNets, reference adapters, embeddin
 scan names them, so that nobody wonders why a file is not offered as a model.
 """
 
+from limner.families.diffusion.facts import title_of
 from limner.families.diffusion.finding import Finding, Kind, Words
 from limner.families.diffusion.tensors import Part
 
@@ -211,18 +212,6 @@ def _upscaler(part: Part) -> Finding | None:
     if (compact and first) or any(part.holds(one) for one in _UPSCALERS):
         return Finding(Kind.UPSCALER, "A network that enlarges pictures, not one that draws them.")
     return None
-
-
-_TITLES = {
-    "sd1": "SD 1", "sd2": "SD 2", "sdxl": "SDXL", "sd3": "SD 3", "flux1": "FLUX.1",
-    "flux2": "FLUX.2", "krea2": "Krea 2", "qwen-image": "Qwen-Image", "z-image": "Z-Image",
-    "sana": "SANA", "chroma": "Chroma", "pixart": "PixArt",
-}  # fmt: skip
-
-
-def title_of(family: str) -> str:
-    """Return the name of a family as its makers write it."""
-    return _TITLES.get(family, family)
 
 
 def _for(family: str) -> str:

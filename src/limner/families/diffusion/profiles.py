@@ -13,6 +13,7 @@ from enum import StrEnum
 from importlib import import_module
 from typing import Any
 
+from limner.families.diffusion.facts import ARCHITECTURES, architecture_of
 from limner.families.diffusion.loading import libraries
 
 
@@ -24,14 +25,8 @@ class Profile(StrEnum):
     FASTER = "faster"
 
 
-CACHED = frozenset({"flux1", "qwen-image"})
-"""Families whose denoisers tell by their first block whether a step changes much."""
-
-_TELLING = frozenset({"FluxTransformer2DModel", "QwenImageTransformer2DModel"})
-"""Those denoisers."""
-
-NARROWED = frozenset({"sdxl", "flux1", "flux2", "chroma", "qwen-image", "z-image", "krea2"})
-"""Families whose denoisers spend their time in large layers of blocks that repeat."""
+_TELLING = frozenset(one.denoiser for one in ARCHITECTURES.values() if one.first_block_tells)
+"""Denoisers that tell by their first block whether a step changes much."""
 
 _THRESHOLD = 0.08
 """How much the first block's answer may change, relative to itself, for the rest to be kept."""
@@ -42,8 +37,9 @@ _FLAT = frozenset({"AutoencoderKL", "AutoencoderKLFlux2", "AutoencoderDC", "UNet
 
 def profiles_of(family: str) -> tuple[str, ...]:
     """Return the profiles that a family has."""
-    slow = (Profile.EXACT, Profile.FAST)
-    faster = (Profile.FASTER,) if family in CACHED | NARROWED else ()
+    slow, shared = (Profile.EXACT, Profile.FAST), architecture_of(family)
+    quickened = shared.first_block_tells or shared.large_layers
+    faster = (Profile.FASTER,) if quickened else ()
     return tuple(one.value for one in (*slow, *faster))
 
 

@@ -7,21 +7,17 @@ from limner.domain.capability import Capability
 from limner.domain.card import Installed, ModelCard, WeightFile
 from limner.domain.errors import InvalidRequest, WeightsRejected
 from limner.families.checkpoint import local_file, own_name
-from limner.families.diffusion.facts import facts_of
+from limner.families.diffusion.facts import ARCHITECTURES, facts_of, title_of
 from limner.families.diffusion.finding import Kind
 from limner.families.diffusion.folders import INDEX
 from limner.families.diffusion.headers import read_header
 from limner.families.diffusion.layouts import recognise_file
 from limner.families.diffusion.licences import stated
-from limner.families.diffusion.parts import title_of
 from limner.families.diffusion.tensors import Header
 from limner.families.family import Hash, LoadedModel, Placement
 
 ENCODER = "image_encoder"
 ENCODER_CONFIG, ENCODER_WEIGHTS = f"{ENCODER}/config.json", f"{ENCODER}/model.safetensors"
-
-SEEN_BY_ADAPTERS = frozenset({"sd1", "sdxl"})
-"""Families that see references through IP-Adapters here."""
 
 REDUX = (
     "image_embedder/config.json",
@@ -61,7 +57,8 @@ class ReferenceFamily:
         if path.suffix.lower() != ".safetensors" or not path.is_file():
             return None
         found = recognise_file(path)
-        if found.kind is not Kind.REFERENCE or found.family not in SEEN_BY_ADAPTERS:
+        shared = ARCHITECTURES.get(found.family)
+        if found.kind is not Kind.REFERENCE or shared is None or not shared.ip_adapter:
             return None
         _check_encoder(path, read_header(path))
         name = own_name(path)

@@ -34,11 +34,6 @@ _WORDS = (
 )
 """The arguments by which denoisers of diffusers are told words."""
 
-LAID_OUT = frozenset(
-    {"sd1", "sd2", "sdxl", "sd3", "flux1", "flux2", "chroma", "pixart", "qwen-image"}
-)
-"""Families whose denoisers are asked by these arguments."""
-
 _WHOLE = 0.2
 """The share of the whole prompt inside a region of weight 1."""
 

@@ -4,40 +4,27 @@ TAESD and its kin (Ollin Boer Bohan, MIT) lie in a folder as diffusers keeps the
 that of a model, under the name that they are published by.
 """
 
-from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from limner.families.diffusion.facts import ARCHITECTURES
 from limner.families.diffusion.loading import Device, libraries, quiet
 from limner.families.family import Pixels
 
 Floats = npt.NDArray[np.float32]
-
-_NAMES: Mapping[str, str] = MappingProxyType(
-    {
-        "sd1": "taesd",
-        "sd2": "taesd",
-        "sdxl": "taesdxl",
-        "sd3": "taesd3",
-        "flux1": "taef1",
-        "chroma": "taef1",
-        "z-image": "taef1",
-    }
-)
-"""What a family's is called: its latents are those that the decoder learnt from."""
 
 _CONFIG, _WEIGHTS = "config.json", "diffusion_pytorch_model.safetensors"
 
 
 def tiny_decoder_of(family: str, place: Path) -> Path | None:
     """Return the folder of the tiny decoder in or beside a model's folder or file, or None."""
-    name = _NAMES.get(family)
-    if name is None:
+    shared = ARCHITECTURES.get(family)
+    if shared is None or not shared.tiny_decoder:
         return None
+    name = shared.tiny_decoder
     folders = (place / name, place.parent / name)
     return next(
         (one for one in folders if (one / _CONFIG).is_file() and (one / _WEIGHTS).is_file()), None

@@ -1,4 +1,4 @@
-"""The sheet of facts that every variant of a family has."""
+"""The sheets of facts that every family and every variant of it has."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,6 +7,7 @@ from typing import Literal
 
 from limner.domain.capability import Range
 from limner.domain.card import Licence
+from limner.domain.composition import Purpose
 from limner.domain.recipe import Size, Task
 from limner.domain.sampling import Sampler, Schedule
 
@@ -34,6 +35,35 @@ class Repository:
     gated: bool = False
 
 
+@dataclass(frozen=True)
+class Architecture:
+    """What all variants of a family share: their networks, and what works with these.
+
+    `title` is what its makers call it. `denoiser` and `controlnet` name classes of diffusers; the
+    latter is empty where no ControlNet steers it. It follows `most_controls` of them at once, for
+    a part of the steps where `timed_controls`. `ip_adapter` is what IP-Adapters take from
+    references for it. `clip`: prompts are read by CLIP, whose last layers may be left out.
+    `regions`: its denoiser is told words by the arguments that layouts are drawn with.
+    `first_block_tells`: its first block says whether a step changes much. `large_layers`: it
+    spends its time in large layers of blocks that repeat. `tiny_decoder` is what the tiny decoder
+    of its latents is called. `shared_parts`: all variants have the same other parts.
+    """
+
+    family: str
+    title: str
+    denoiser: str
+    controlnet: str = ""
+    most_controls: int = 8
+    timed_controls: bool = True
+    ip_adapter: tuple[Purpose, ...] = ()
+    clip: bool = False
+    regions: bool = False
+    first_block_tells: bool = False
+    large_layers: bool = False
+    tiny_decoder: str = ""
+    shared_parts: bool = False
+
+
 def _nothing() -> Mapping[Task, str]:
     return MappingProxyType({})
 
@@ -47,8 +77,9 @@ class Facts:
     `schedule` are those that it is mostly drawn with, None where it needs its own. `pipelines`
     names the classes of diffusers that do a task, `controls` those that take a control picture
     besides; a variant without either is known, and not drawn with. `prompt_tokens` is how much of
-    a prompt is read. The licence is that of the published weights; what others made of them may
-    have stricter terms.
+    a prompt is read. `told_pictures`: references reach it as words do, by FLUX.1 Redux. In the
+    tasks `sees_in` it sees references by itself, `most_seen` of them. The licence is that of the
+    published weights; what others made of them may have stricter terms.
     """
 
     family: str
@@ -72,6 +103,9 @@ class Facts:
     strength: float = 0.6
     pipelines: Mapping[Task, str] = field(default_factory=_nothing)
     controls: Mapping[Task, str] = field(default_factory=_nothing)
+    told_pictures: bool = False
+    sees_in: tuple[Task, ...] = ()
+    most_seen: int = 0
     repositories: tuple[Repository, ...] = ()
 
     @property
