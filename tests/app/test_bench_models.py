@@ -8,7 +8,7 @@ import pytest
 from limner.app.bench_models import run_model_bench, run_stand_in_bench
 from limner.domain.errors import InvalidOption, ModelUnavailable
 from limner.domain.recipe import Size
-from limner.families.diffusion import peers, stand_ins
+from limner.families.diffusion.bench import peers, stand_ins
 from limner.families.diffusion.known.stable_parts import PARTS
 
 pytest.importorskip("diffusers", reason="diffusers comes with the extra [torch]")

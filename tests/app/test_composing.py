@@ -152,7 +152,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import torch
 
     from tests.families.diffusion import tiny
-    from tests.families.diffusion.test_steering import shaken
+    from tests.families.diffusion.composition.test_steering import shaken
 
     torch.manual_seed(0)
     torch.set_num_threads(1)

@@ -14,8 +14,8 @@ from limner.domain.recipe import Size
 pytest.importorskip("diffusers", reason="diffusers comes with the extra [torch]")
 pytestmark = pytest.mark.filterwarnings("ignore")
 
-from limner.families.diffusion import hardware  # noqa: E402 - it needs what is asked for above
-from limner.families.diffusion.loading import libraries  # noqa: E402
+from limner.families.diffusion.loading import hardware  # noqa: E402 - it needs what is asked for above
+from limner.families.diffusion.loading.pipelines import libraries  # noqa: E402
 from tests.families.diffusion import tiny  # noqa: E402
 
 

@@ -10,13 +10,13 @@ import pytest
 from limner.catalog.catalog import Catalog
 from limner.catalog.collection import Found
 from limner.domain.errors import InvalidOption, InvalidRequest, ModelNotFound, WeightsRejected
-from limner.families.diffusion.finding import Finding
-from limner.families.diffusion.layouts import recognise_file
+from limner.families.diffusion.recognition.finding import Finding
+from limner.families.diffusion.recognition.layouts import recognise_file
 from limner.families.family import discover
+from tests.catalog.test_trees import pipeline, touch
 from tests.families.diffusion import published as pub
 from tests.families.diffusion.files import save
-from tests.families.diffusion.test_adapters import SD_TO_K, kohya
-from tests.families.diffusion.test_trees import pipeline, touch
+from tests.families.diffusion.recognition.test_adapters import SD_TO_K, kohya
 
 LORA = kohya(f"lora_unet_{SD_TO_K}", 320, 768)
 
@@ -104,7 +104,7 @@ def test_what_did_not_change_is_not_read_again(
         read.append(path.name)
         return recognise_file(path)
 
-    monkeypatch.setattr("limner.families.diffusion.trees.recognise_file", reading)
+    monkeypatch.setattr("limner.catalog.trees.recognise_file", reading)
     save(fox.with_name("new.safetensors"), LORA)
     os.utime(fox.parent, ns=(1, 1))
     assert {"Fox", "new"} <= set(named(catalog.collection.all()))

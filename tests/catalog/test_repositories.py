@@ -22,10 +22,10 @@ from limner.domain.errors import (
 )
 from limner.domain.recipe import Task
 from limner.families.family import discover
+from tests.catalog.test_trees import pipeline, touch
 from tests.families.diffusion import published as pub
 from tests.families.diffusion.files import save
-from tests.families.diffusion.test_adapters import SD_TO_K, kohya
-from tests.families.diffusion.test_trees import pipeline, touch
+from tests.families.diffusion.recognition.test_adapters import SD_TO_K, kohya
 
 from .workbench import COMMIT, Listener, Site, announce, publish_repository, serving
 

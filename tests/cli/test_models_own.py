@@ -10,9 +10,9 @@ from limner.catalog.catalog import Catalog
 from limner.catalog.disk import sha256_of
 from limner.cli import background
 from limner.domain.errors import Cancelled
+from tests.catalog.test_trees import pipeline, touch
 from tests.families.diffusion.files import save
-from tests.families.diffusion.test_adapters import SD_TO_K, kohya
-from tests.families.diffusion.test_trees import pipeline, touch
+from tests.families.diffusion.recognition.test_adapters import SD_TO_K, kohya
 from tests.provenance.containers import png
 
 from .conftest import Limner

@@ -16,7 +16,7 @@ from limner.domain.recipe import Size
 from limner.engine import machine
 
 if TYPE_CHECKING:
-    from limner.families.diffusion.compare import Asked, Side
+    from limner.families.diffusion.bench.compare import Asked, Side
 
 _ROUNDS = 3
 
@@ -28,9 +28,9 @@ def run_stand_in_bench(
 
     Raises InvalidOption for a name or profile there is none of.
     """
-    from limner.families.diffusion.compare import Asked, shaped
-    from limner.families.diffusion.profiles import profiles_of
-    from limner.families.diffusion.stand_ins import facts_like, names
+    from limner.families.diffusion.bench.compare import Asked, shaped
+    from limner.families.diffusion.bench.stand_ins import facts_like, names
+    from limner.families.diffusion.drawing.profiles import profiles_of
 
     if name not in names():
         raise InvalidOption(f"There is no stand-in “{name}”. Choose from: {', '.join(names())}.")
@@ -72,7 +72,7 @@ def run_model_bench(
     where they are installed. Raises InvalidOption for what is no such folder or
     profile, ModelUnavailable where a process failed.
     """
-    from limner.families.diffusion.compare import Asked, alternate, profiles_for
+    from limner.families.diffusion.bench.compare import Asked, alternate, profiles_for
 
     if not (folder / "model_index.json").is_file():
         raise InvalidOption(f"{folder} is no diffusers folder. Name one with --model FOLDER.")
@@ -108,7 +108,7 @@ def _beside(
     asked: "Asked", steps: int, ours: float, tell: Callable[[str], None]
 ) -> Iterator[Measure]:
     """Yield figures of the other programs that are installed; one that fails only says why."""
-    from limner.families.diffusion.peers import installed
+    from limner.families.diffusion.bench.peers import installed
 
     for name in installed():
         tell(f"{name} alone")
@@ -134,7 +134,7 @@ def _alone(side: "Side", asked: "Asked") -> dict[str, float]:
 def _process(module: str, given: Mapping[str, object], failed: str) -> dict[str, float]:
     """Return the figures that a module of the diffusion families prints in its own process."""
     done = subprocess.run(
-        [sys.executable, "-m", f"limner.families.diffusion.{module}"],
+        [sys.executable, "-m", f"limner.families.diffusion.bench.{module}"],
         input=json.dumps(given),
         capture_output=True,
         text=True,

@@ -108,7 +108,7 @@ def _open_models() -> Iterator[Finding]:
         else:
             yield Finding(package, State.OK, f"{found[package]} (open models)")
     if len(found) == 3:
-        from limner.families.diffusion.hardware import machine_here
+        from limner.families.diffusion.loading.hardware import machine_here
 
         here = machine_here()
         gpu = "none; open models run on the CPU" if here.device == "cpu" else here.name

@@ -4,9 +4,9 @@ from limner.app.models import Models
 from limner.domain.asset import Terms
 from limner.domain.card import UNSTATED, Licence, ModelCard
 from limner.domain.errors import InvalidOption, LicenceForbids
+from limner.domain.licensing import named
 from limner.domain.recipe import Recipe
 from limner.domain.workspace import Workspace
-from limner.families.diffusion.licences import named
 
 _STATED = "As stated by the owner of this studio."
 

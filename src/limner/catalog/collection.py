@@ -12,12 +12,12 @@ from pathlib import Path
 from limner.catalog.checkpoint import recognise
 from limner.catalog.disk import write_whole
 from limner.catalog.places import Places, whole_path
+from limner.catalog.programs import folders_of, missing_of, roots_of
+from limner.catalog.trees import WEIGHTS, Entry, scan
 from limner.domain.card import UNSTATED, ModelCard
 from limner.domain.errors import InvalidRequest, LimnerError, ModelNotFound, WeightsRejected
 from limner.families.checkpoint import own_name
-from limner.families.diffusion.finding import Finding, Kind
-from limner.families.diffusion.programs import folders_of, missing_of, roots_of
-from limner.families.diffusion.trees import WEIGHTS, Entry, scan
+from limner.families.diffusion.recognition.finding import Finding, Kind
 from limner.families.family import Family
 
 _MOST_FOLDERS = 20_000

@@ -23,7 +23,7 @@ from limner.domain.capability import Capability
 from limner.domain.card import UNSTATED, HubSource, Licence, ModelCard, WeightFile
 from limner.domain.errors import InvalidOption, LimnerError
 from limner.domain.event import Notice
-from limner.families.diffusion.folders import INDEX
+from limner.families.diffusion.recognition.folders import INDEX
 from limner.families.family import Family, Watch
 
 _LONGEST = 16 * 1024 * 1024

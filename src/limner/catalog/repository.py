@@ -13,8 +13,8 @@ from limner.catalog.wire import Absent, Hub
 from limner.domain.card import HubSource, Licence
 from limner.domain.errors import InvalidOption, ModelNotFound, PullFailed
 from limner.domain.event import CancelToken
-from limner.families.diffusion.facts import FACTS, Facts
-from limner.families.diffusion.licences import named
+from limner.domain.licensing import named
+from limner.families.diffusion.known.facts import FACTS, Facts
 
 MOST_UNHASHED = 32 * 1024 * 1024
 """Bytes above which a file that the hub gives no sha256 for is not fetched: none is so large."""

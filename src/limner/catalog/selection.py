@@ -10,9 +10,9 @@ from pathlib import PurePosixPath
 
 from limner.catalog.repository import Listing
 from limner.domain.errors import InvalidOption, PullFailed, WeightsRejected
-from limner.families.diffusion.files import DESCRIBING, LARGEST
-from limner.families.diffusion.folders import INDEX, SPARED, WEIGHTLESS
-from limner.families.diffusion.headers import PICKLES
+from limner.families.diffusion.recognition.files import DESCRIBING, LARGEST
+from limner.families.diffusion.recognition.folders import INDEX, SPARED, WEIGHTLESS
+from limner.families.diffusion.recognition.headers import PICKLES
 
 CONFIG = "config.json"
 """What describes a network that lies in a repository by itself."""

@@ -158,6 +158,18 @@ class Family(Protocol):
         """
 
 
+@runtime_checkable
+class Plans(Family, Protocol):
+    """A family whose models may be too large for a machine: it tells what drawing would take."""
+
+    def plan(self, installed: Installed, size: Size, /) -> tuple[str, ...]:
+        """Return how a model would be drawn with here at a native size, line by line.
+
+        Nothing of the model is loaded. Raises ModelUnavailable where a part is not here, and
+        WeightsRejected where its description makes no sense.
+        """
+
+
 def discover() -> dict[str, Family]:
     """Return every installed family by name."""
     families: dict[str, Family] = {}

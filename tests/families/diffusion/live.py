@@ -10,7 +10,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from limner.families.diffusion.loading import quiet
+from limner.families.diffusion.loading.pipelines import quiet
 
 
 class Live(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's own is not typed

@@ -14,7 +14,7 @@ import diffusers
 import torch
 import transformers
 
-from limner.families.diffusion.loading import quiet
+from limner.families.diffusion.loading.pipelines import quiet
 from tests.families.diffusion import tiny
 
 _LIBRARIES: dict[str, Any] = {"diffusers": diffusers, "transformers": transformers}

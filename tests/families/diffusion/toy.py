@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from limner.families.diffusion.finding import Prediction
+from limner.families.diffusion.recognition.finding import Prediction
 
 MEAN, SPREAD = 0.7, 0.5
 

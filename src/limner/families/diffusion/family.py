@@ -13,20 +13,20 @@ from limner.domain.composition import ControlKind, Purpose
 from limner.domain.errors import WeightsRejected
 from limner.domain.recipe import InputRole, Size, Task
 from limner.families.checkpoint import own_name
-from limner.families.diffusion.activations import Work
-from limner.families.diffusion.adapting import METHODS
-from limner.families.diffusion.calls import OWN, manner_of
-from limner.families.diffusion.extras import extras_of
-from limner.families.diffusion.facts import Facts, architecture_of, facts_of
-from limner.families.diffusion.files import SINGLE, file_of, files_of
-from limner.families.diffusion.finding import Finding, Kind, Prediction
-from limner.families.diffusion.folders import INDEX, recognise_folder
-from limner.families.diffusion.layouts import recognise_file
-from limner.families.diffusion.lending import check_alone, loan_of, opened
-from limner.families.diffusion.licences import licence_of
-from limner.families.diffusion.samplers import samplers_for, schedules_for
-from limner.families.diffusion.single import check_single, recognise_single
-from limner.families.diffusion.tiny_decoder import tiny_decoder_of
+from limner.families.diffusion.adapters.wearing import METHODS
+from limner.families.diffusion.calls.arguments import OWN, manner_of
+from limner.families.diffusion.drawing.extras import extras_of
+from limner.families.diffusion.drawing.tiny_decoder import tiny_decoder_of
+from limner.families.diffusion.known.facts import Facts, architecture_of, facts_of
+from limner.families.diffusion.loading.lending import check_alone, loan_of, opened
+from limner.families.diffusion.loading.single import check_single, recognise_single
+from limner.families.diffusion.planning.activations import Work
+from limner.families.diffusion.recognition.files import SINGLE, file_of, files_of
+from limner.families.diffusion.recognition.finding import Finding, Kind, Prediction
+from limner.families.diffusion.recognition.folders import INDEX, recognise_folder
+from limner.families.diffusion.recognition.layouts import recognise_file
+from limner.families.diffusion.recognition.licences import licence_of
+from limner.families.diffusion.sampling.samplers import samplers_for, schedules_for
 from limner.families.family import Hash, LoadedModel, Placement
 
 _INPUTS: Mapping[Task, TaskInputs] = MappingProxyType(
@@ -99,8 +99,8 @@ class DiffusionFamily:
         Raises WeightsRejected where it cannot be, and ModelUnavailable for a file of a denoiser
         whose other parts are nowhere.
         """
-        from limner.families.diffusion.model import Beside, DiffusionModel
-        from limner.families.diffusion.ways import load_fitting
+        from limner.families.diffusion.drawing.model import Beside, DiffusionModel
+        from limner.families.diffusion.loading.ways import load_fitting
 
         card, lent = installed.card, ""
         works = _works(card, placement)
@@ -118,6 +118,20 @@ class DiffusionFamily:
         threads, way = placement.threads, loaded.way
         beside = Beside(lent, tiny_decoder_of(card.family, place))
         return DiffusionModel(loaded.pipeline, manner, loaded.device, threads, way, beside)
+
+    def plan(self, installed: Installed, size: Size, /) -> tuple[str, ...]:
+        """Return what drawing at a size would take here; see `families.family.Plans`."""
+        from limner.families.diffusion.loading.hardware import machine_here
+        from limner.families.diffusion.loading.ways import inventory_of
+        from limner.families.diffusion.planning.planner import describe
+
+        if INDEX in installed.files:
+            parts = inventory_of(installed.files[INDEX].parent)
+        else:
+            path = installed.files[SINGLE]
+            with opened(path, recognise_file(path), installed.neighbours) as (folder, single):
+                parts = inventory_of(folder, single)
+        return describe(parts, Work(size), machine_here())
 
 
 def _works(card: ModelCard, placement: Placement) -> tuple[Work, ...]:

@@ -1,0 +1,1 @@
+"""What drawing costs, beside diffusers alone and other programs."""

@@ -1,0 +1,1 @@
+"""From Recipes to what the pipelines of diffusers are called with."""

@@ -1,0 +1,1 @@
+"""What takes part beside a model: adapters, ControlNets, and what sees."""

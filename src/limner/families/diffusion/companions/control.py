@@ -1,0 +1,161 @@
+"""ControlNets, recognised so that a Recipe can name them; the model they steer loads them."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
+
+from limner.domain.capability import Capability
+from limner.domain.card import Installed, ModelCard, WeightFile
+from limner.domain.composition import ControlKind
+from limner.domain.errors import InvalidRequest, WeightsRejected
+from limner.families.checkpoint import local_file, own_name
+from limner.families.diffusion.known.facts import ARCHITECTURES, title_of
+from limner.families.diffusion.recognition.finding import Finding, Kind, Words
+from limner.families.diffusion.recognition.headers import PICKLES, read_header
+from limner.families.diffusion.recognition.layouts import recognise_file
+from limner.families.diffusion.recognition.licences import stated
+from limner.families.family import Hash, LoadedModel, Placement
+
+CONFIG, WEIGHTS = "config.json", "diffusion_pytorch_model.safetensors"
+SINGLE = "controlnet.safetensors"
+"""What one file alone is called in its card: it stays the same when it is renamed."""
+
+NETS = frozenset(one.controlnet for one in ARCHITECTURES.values() if one.controlnet)
+"""Classes of diffusers that are loaded."""
+
+_OF_UNETS = "ControlNetModel"
+"""That of several families, told apart by their widths; read from one file alone, too."""
+
+_PREFIX = "control_model."
+_NAMES = frozenset({"input_hint_block.0.weight", "controlnet_cond_embedding.conv_in.weight"})
+"""A name that only whole ControlNets have: the original's, and that of diffusers."""
+
+_SPELLINGS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        ControlKind.CANNY: ("canny",),
+        ControlKind.LINEART: ("lineart", "lineart-anime", "anime-lineart"),
+        ControlKind.SOFT_EDGE: ("softedge", "soft-edge", "hed", "pidi"),
+        ControlKind.SCRIBBLE: ("scribble", "sketch"),
+        ControlKind.DEPTH: ("depth", "zoe"),
+        ControlKind.POSE: ("openpose", "pose", "dwpose"),
+        ControlKind.TILE: ("tile",),
+        ControlKind.BLUR: ("blur",),
+        ControlKind.GREY: ("gray", "grey", "recolor", "recolour"),
+    }
+)
+
+_LONGEST = 1_000_000
+
+
+class ControlFamily:
+    """Knows ControlNets for any family by their headers."""
+
+    name = "control"
+
+    def cards(self) -> tuple[ModelCard, ...]:
+        """None: ControlNets are the user's own."""
+        return ()
+
+    def recognise(self, path: Path, sha256_of: Hash, /) -> ModelCard | None:
+        """Return the card of a ControlNet, or None: a diffusers folder, or one file of SD 1, 2, XL.
+
+        What it was taught is told by its name; one whose name says nothing may be shown any map.
+        Raises WeightsRejected for one that is pickled or not whole.
+        """
+        if path.is_file():
+            return self._alone(path, sha256_of)
+        kind = class_of(path)
+        if kind not in NETS:
+            return None
+        weights = _weights_in(path)
+        found = recognise_file(weights)
+        family = found.family if kind == _OF_UNETS else _steered(kind)
+        if found.kind is Kind.CONTROL and not family:
+            raise WeightsRejected(f"{path.name} steers models of a kind that Limner does not know.")
+        if found.kind is not Kind.CONTROL:
+            raise WeightsRejected(
+                f"{path.name} looks like a ControlNet and is none: it is damaged."
+            )
+        files = tuple(
+            local_file(one, sha256_of).model_copy(update={"name": called})
+            for one, called in ((path / CONFIG, CONFIG), (weights, WEIGHTS))
+        )
+        return self._card(path, replace(found, family=family), files)
+
+    def _alone(self, path: Path, sha256_of: Hash) -> ModelCard | None:
+        if path.suffix.lower() != ".safetensors" or class_of(path.parent) in NETS:
+            return None
+        found = recognise_file(path)
+        shared = ARCHITECTURES.get(found.family)
+        if found.kind is not Kind.CONTROL or shared is None or shared.controlnet != _OF_UNETS:
+            return None
+        tensors = read_header(path).tensors
+        if not any(name.removeprefix(_PREFIX) in _NAMES for name in tensors):
+            return None  # another kind of control: a T2I-Adapter or a Control-LoRA
+        file = local_file(path, sha256_of).model_copy(update={"name": SINGLE})
+        return self._card(path, found, (file,))
+
+    def _card(self, path: Path, found: Finding, files: tuple[WeightFile, ...]) -> ModelCard:
+        name = own_name(path)
+        return ModelCard(
+            name=name,
+            title=name,
+            summary=found.reason,
+            family=self.name,
+            variant=found.family,
+            files=files,
+            licence=stated(path),
+            homepage="",
+            capability=Capability(tasks=(), steers=found.family, controls=_taught(path)),
+        )
+
+    def load(self, installed: Installed, _placement: Placement) -> LoadedModel:
+        """Raise InvalidRequest: a ControlNet draws only together with a model."""
+        family = title_of(installed.card.capability.steers)
+        raise InvalidRequest(
+            f"{installed.card.name} is a ControlNet: it steers a model of {family}. Give both: "
+            "--model MODEL --control KIND=FILE."
+        )
+
+
+def _steered(kind: str) -> str:
+    """Return the family that ControlNets of a class of its own steer."""
+    return next(one.family for one in ARCHITECTURES.values() if one.controlnet == kind)
+
+
+def class_of(path: Path) -> str:
+    """Return the class that the config of a part names; empty where there is none."""
+    config = path / CONFIG
+    try:
+        if not config.is_file() or config.stat().st_size > _LONGEST:
+            return ""
+        described = json.loads(config.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return ""
+    return str(described.get("_class_name", "")) if isinstance(described, dict) else ""
+
+
+def _weights_in(folder: Path) -> Path:
+    """Return the weights of a part: in plain precision, else in half."""
+    whole, half = folder / WEIGHTS, folder / WEIGHTS.replace(".safe", ".fp16.safe")
+    for path in (whole, half):
+        if path.is_file():
+            return path
+    pickled = [one.name for one in sorted(folder.iterdir()) if one.suffix in PICKLES]
+    if pickled:
+        raise WeightsRejected(
+            f"{pickled[0]} in {folder.name} is pickled: opening it could run any program. Get the "
+            "ControlNet as safetensors."
+        )
+    raise WeightsRejected(f"{folder.name} has no {WEIGHTS}. Get the ControlNet again.")
+
+
+def _taught(path: Path) -> tuple[ControlKind, ...]:
+    words = Words(own_name(path), own_name(path.absolute().parent))
+    said = tuple(ControlKind(kind) for kind, names in _SPELLINGS.items() if words.say(*names))
+    return said or tuple(ControlKind)
+
+
+FAMILY = ControlFamily()

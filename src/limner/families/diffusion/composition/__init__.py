@@ -1,0 +1,1 @@
+"""What a picture is composed by: controls, references and layouts."""

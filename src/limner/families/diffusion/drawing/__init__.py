@@ -1,0 +1,1 @@
+"""A model in memory that draws, with its previews and fast paths."""

@@ -1,0 +1,390 @@
+"""A diffusion model in memory: draws Recipes by calling pipelines of diffusers."""
+
+import gc
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from limner.domain.event import Happening, Notice, Preview, Step
+from limner.domain.recipe import AdapterRef, InputRole, Recipe, Task
+from limner.families.diffusion.adapters.wearing import Wearing, Worn, put_on
+from limner.families.diffusion.calls.arguments import (
+    OWN,
+    Manner,
+    arguments_of,
+    negative_of,
+    takes,
+    to_pixels,
+)
+from limner.families.diffusion.calls.conditioning import Conditioning, condition
+from limner.families.diffusion.calls.memo import Answers, Memo, manner_of
+from limner.families.diffusion.composition.references import Redux, Spectacles, shown
+from limner.families.diffusion.composition.regions import Told, laid_out, told
+from limner.families.diffusion.composition.seeing import Eyes
+from limner.families.diffusion.composition.steering import Nets, steering_of
+from limner.families.diffusion.drawing.easing import eased, eases, named
+from limner.families.diffusion.drawing.extras import clip_skip_of, guidance_of, profile_of
+from limner.families.diffusion.drawing.previews import LatentMap, fit_map, spread
+from limner.families.diffusion.drawing.profiles import Tuning
+from limner.families.diffusion.drawing.tiny_decoder import TinyDecoder, read_tiny_decoder
+from limner.families.diffusion.loading.pipelines import (
+    Device,
+    Libraries,
+    bytes_of,
+    check_numbers,
+    libraries,
+    memory_told,
+    quiet,
+)
+from limner.families.diffusion.loading.ways import LOSSY
+from limner.families.diffusion.planning.demand import Way
+from limner.families.diffusion.sampling.guidance import guided
+from limner.families.diffusion.sampling.samplers import build, give_noise
+from limner.families.family import Order, Pixels, Watch
+
+
+@dataclass(frozen=True)
+class Beside:
+    """What lies beside a model: whose parts it borrows, in words, and its tiny decoder."""
+
+    lent: str = ""
+    tiny: Path | None = None
+
+
+_NOTHING = Beside()
+
+
+class DiffusionModel:
+    """Draws orders one after the other; see `families.family.LoadedModel`.
+
+    Each picture is what the pipeline itself draws with these arguments, bit by bit.
+    """
+
+    def __init__(
+        self,
+        pipeline: Any,
+        manner: Manner,
+        device: Device,
+        threads: int,
+        way: Way | None = None,
+        beside: Beside = _NOTHING,
+    ) -> None:
+        self._lent = beside.lent
+        self._manner = manner
+        self._device = device
+        self._threads = threads
+        self._used: Libraries = libraries()
+        self._eased: tuple[str, ...] = eased(way) if way else ()
+        self._packed = LOSSY.get(way.quantisation, "") if way else ""
+        self._worn: tuple[AdapterRef, ...] = ()
+        self._wearing = Wearing()
+        self._pipelines: dict[type, Any] = {}
+        self._answers, self._conditions = Answers(), Answers()
+        self._first = self._pipelines[type(pipeline)] = self._eased_in(pipeline)
+        own = pipeline.scheduler
+        self._noise = {**own.config, "_class_name": type(own).__name__}
+        # What stands there would be set back to defaults, also where the pipeline knew better.
+        self._noise.pop("_use_default_values", None)
+        self._tiny = beside.tiny
+        self._map: LatentMap | TinyDecoder | None = None
+        self._nets = Nets(device)
+        told = manner.references == "words"
+        self._redux = Redux(pipeline, device) if told else None
+        self._tuning = Tuning(pipeline, device.name)
+        through = hasattr(pipeline, "unet") and hasattr(pipeline, "load_ip_adapter")
+        self._spectacles = Spectacles(pipeline, device) if through else None
+        self._eyes = Eyes(device)
+
+    @property
+    def bytes(self) -> int:
+        """The bytes of memory that it holds now: its weights, and those that took part with it."""
+        seeing = self._redux.bytes if self._redux else 0
+        return bytes_of(self._first) + self._nets.bytes + self._eyes.bytes + seeing
+
+    @property
+    def libraries(self) -> tuple[tuple[str, str], ...]:
+        """The libraries that decide its numbers."""
+        return self._used.versions
+
+    @property
+    def dtype(self) -> str:
+        """The number format it computes in."""
+        return self._device.dtype
+
+    @property
+    def device(self) -> str:
+        """Where it computes."""
+        return self._device.name
+
+    @property
+    def fitting(self) -> str:
+        """How it was made to fit into memory, whose parts it borrowed, and what attends."""
+        packed = (f"weights in {self._packed}",) if self._packed else ()
+        kernel = self._tuning.kernel
+        attended = (f"attention by {kernel.strip('_')}",) if kernel else ()
+        return ", ".join((*filter(None, (self._lent,)), *packed, *self._eased, *attended))
+
+    def perform(self, orders: Sequence[Order], watch: Watch) -> list[Pixels]:
+        """Draw orders, one at a time."""
+        if self._device.name == "cpu":
+            self._used.torch.set_num_threads(self._threads)
+        tell = _once(watch.tell)
+        if self._packed:
+            tell(
+                Notice(
+                    "packed_weights",
+                    f"To fit into memory, weights are kept in {self._packed}: pictures differ a "
+                    "little from those of the full weights.",
+                )
+            )
+        return [
+            self._fitted(order, Watch(tell, watch.token, watch.first + position))
+            for position, order in enumerate(orders)
+        ]
+
+    def close(self) -> None:
+        """Give the memory back."""
+        self._pipelines.clear()
+        self._nets.close()
+        self._eyes.close()
+        self._answers.forget()
+        self._conditions.forget()
+        del self._first, self._tuning, self._spectacles, self._redux, self._wearing, self._map
+        # Pipelines refer to themselves, by what stands before their methods and by hooks.
+        gc.collect()
+        if self._device.name == "cuda":
+            self._used.torch.cuda.empty_cache()
+
+    def _fitted(self, order: Order, watch: Watch) -> Pixels:
+        """Draw an order; where memory runs out, again in a way that takes less, if there is one."""
+        for ease in eases(self._device.name, self._eased):
+            try:
+                return self._draw(order, watch)
+            except MemoryError:
+                for pipeline in self._pipelines.values():
+                    ease.apply(pipeline)
+                self._eased = (*self._eased, ease.name)
+                told = f"Memory ran out; drawing again with {ease.what}."
+                watch.tell(Notice("less_memory", told))
+        return self._draw(order, watch)
+
+    def _draw(self, order: Order, watch: Watch) -> Pixels:
+        recipe = order.recipe
+        watch.token.check()
+        if _keeps(recipe):
+            return order.inputs[InputRole.INIT].copy()
+        self._wear(order)
+        plain = not (recipe.adapters or recipe.references)
+        self._tuning.tune(profile_of(recipe), plain)
+        steering = steering_of(order, self._nets, self._eyes)
+        pipeline = self._pipeline(recipe.task, steering.nets)
+        pipeline.scheduler = self._scheduler(recipe)
+        asked = {
+            **arguments_of(order, pipeline, self._manner.guidance),
+            **steering.arguments(pipeline),
+            **self._seen(order, pipeline),
+        }
+        regions = self._regions(order, pipeline, asked, watch)
+        generator = self._generator(recipe)
+        give_noise(pipeline.scheduler, generator)
+        words = self._words(recipe, pipeline, watch)
+        if "prompt_embeds" in asked:
+            words.pop("prompt", None)
+        arguments = {
+            **words,
+            **asked,
+            **self._following(pipeline, recipe, watch),
+            "generator": generator,
+        }
+        guidance = guidance_of(recipe)
+        way = nullcontext() if guidance is None else guided(pipeline, guidance)
+        layout = laid_out(pipeline, regions, recipe.native_size)
+        with memory_told(), quiet(), layout, way, self._used.torch.random.fork_rng():
+            # Stable Diffusion 3 takes the noise of its control from here, not from the generator.
+            self._used.torch.manual_seed(recipe.seed)
+            drawn = pipeline(**arguments).images[0]
+        return to_pixels(drawn)
+
+    def _seen(self, order: Order, pipeline: Any) -> dict[str, Any]:
+        """Return the arguments by which a pipeline sees the references of an order."""
+        if self._redux is not None:
+            return self._redux.look(order, self._manner.limit)
+        if self._spectacles is None:
+            return shown(order)
+        guided = self._manner.guidance == "guidance_scale" and (order.recipe.guidance or 0) > 1
+        return self._spectacles.look(order, guided and _is_guided(pipeline))
+
+    def _generator(self, recipe: Recipe) -> Any:
+        return self._used.torch.Generator("cpu").manual_seed(recipe.seed)
+
+    def _regions(
+        self, order: Order, pipeline: Any, asked: dict[str, Any], watch: Watch
+    ) -> list[Told]:
+        """Return the words of each region of a layout, as the denoiser is told them."""
+        recipe, regions = order.recipe, []
+        for region, mask in zip(recipe.layout, order.regions, strict=True):
+            words = self._words(
+                recipe.model_copy(update={"prompt": region.prompt}), pipeline, watch
+            )
+            call = {**asked, **words, "generator": self._generator(recipe)}
+            with memory_told(), quiet():
+                size = recipe.native_size
+                regions.append(told(pipeline, partial(pipeline, **call), region, mask, size))
+        return regions
+
+    def _wear(self, order: Order) -> None:
+        """Put on the adapters that a Recipe names, and take off all others."""
+        wanted = order.recipe.adapters
+        if wanted == self._worn:
+            return
+        self._wearing.take_off()
+        self._worn = ()
+        self._answers.forget()
+        self._conditions.forget()
+        if wanted:
+            worn = [
+                Worn(order.file_of(one.sha256), one.name, one.weight, one.text_weight)
+                for one in wanted
+            ]
+            self._wearing = put_on(self._first, worn)
+            self._worn = wanted
+
+    def _words(self, recipe: Recipe, pipeline: Any, watch: Watch) -> dict[str, Any]:
+        """Return the arguments that hold the words, and tell what of them is not heard."""
+        against = negative_of(recipe, pipeline, self._manner.guidance)
+        skip, limit = clip_skip_of(recipe), self._manner.limit
+        with memory_told(), quiet():
+            key = (type(pipeline), recipe.prompt, against, limit, skip)
+            heard: Conditioning = self._conditions.get(
+                key, lambda: condition(pipeline, [recipe.prompt], [against], limit, skip)
+            )
+        for notice in heard.notices:
+            watch.tell(notice)
+        # A copy, for what is kept must not change with what one call leaves out.
+        return dict(heard.arguments)
+
+    def _pipeline(self, task: Task, nets: Sequence[Any] = ()) -> Any:
+        """Return the pipeline that does a task; all share the parts in memory.
+
+        One with ControlNets is put together for them each time, of parts that are there.
+        """
+        classes = self._manner.controls if nets else self._manner.pipelines
+        wanted = getattr(self._used.diffusers, classes[task])
+        if not nets and wanted in self._pipelines:
+            return self._pipelines[wanted]
+        parts = _parts_for(wanted, self._first)
+        if nets:
+            parts["controlnet"] = nets[0] if len(nets) == 1 else list(nets)
+        with quiet():
+            made = self._eased_in(wanted(**parts))
+        if not nets:
+            self._pipelines[wanted] = made
+        return made
+
+    def _eased_in(self, pipeline: Any) -> Any:
+        """Return a pipeline that answers from memory and takes as little as was decided."""
+        pipeline.set_progress_bar_config(disable=True)
+        # Some of the older pipelines, such as InstructPix2Pix, have it as their own affair.
+        name = "encode_prompt" if hasattr(pipeline, "encode_prompt") else "_encode_prompt"
+        encode = getattr(pipeline, name)
+        setattr(pipeline, name, Memo(encode, self._answers, manner_of(pipeline)))
+        for ease in named(self._eased):
+            ease.apply(pipeline)
+        return pipeline
+
+    def _scheduler(self, recipe: Recipe) -> Any:
+        """Return a scheduler of the model's own kind, or of the sampler and schedule asked for."""
+        sampler, schedule = (
+            None if one in (None, OWN) else one for one in (recipe.sampler, recipe.schedule)
+        )
+        return build(self._noise, sampler, schedule, self._manner.prediction)
+
+    def _following(self, pipeline: Any, recipe: Recipe, watch: Watch) -> dict[str, Any]:
+        """Return the argument by which a pipeline tells of its steps."""
+        follower = _Follower(self.latent_map, pipeline, recipe, watch)
+        if "callback_on_step_end" in takes(pipeline):
+            return {"callback_on_step_end": follower}
+        return {"callback": follower.after, "callback_steps": 1}
+
+    def latent_map(self) -> LatentMap | TinyDecoder:
+        """Return what previews are made with: a tiny decoder, or a map fitted when first asked."""
+        if self._map is None and self._tiny:
+            self._map = read_tiny_decoder(self._tiny, self._device)
+        if self._map is None:
+            self._map = fit_map(self._first, self._used.torch)
+        return self._map
+
+
+class _Follower:
+    """Told of each step by a pipeline; tells the watch, and stops when it is asked to."""
+
+    def __init__(
+        self,
+        latent_map: Callable[[], LatentMap | TinyDecoder],
+        pipeline: Any,
+        recipe: Recipe,
+        watch: Watch,
+    ) -> None:
+        self._latent_map, self._pipeline = latent_map, pipeline
+        self._recipe, self._watch = recipe, watch
+        self._checked = False
+
+    def __call__(self, _: Any, step: int, time: Any, tensors: dict[str, Any]) -> dict[str, Any]:
+        """Follow a pipeline of today's kind."""
+        self.after(step, time, tensors["latents"])
+        return {}
+
+    def after(self, step: int, _time: Any, latents: Any) -> None:
+        """Follow a pipeline of the older kind."""
+        watch = self._watch
+        watch.token.check()
+        self._check(latents)
+        steps = int(getattr(self._pipeline, "num_timesteps", None) or self._recipe.steps or 1)
+        watch.tell(Step(watch.first, "draw", step + 1, steps))
+        if step + 1 >= steps:
+            return
+        pixels = self._latent_map().look(spread(self._pipeline, latents, self._recipe.native_size))
+        height, width = pixels.shape[:2]
+        watch.tell(Preview(watch.first, width, height, pixels.tobytes()))
+
+    def _check(self, latents: Any) -> None:
+        """Where latents are no numbers, find out whether weights are why."""
+        if not (self._checked or latents.isfinite().all()):
+            self._checked = True
+            check_numbers(self._recipe.model.name, self._pipeline)
+
+
+def _once(tell: Callable[[Happening], None]) -> Callable[[Happening], None]:
+    """Return `tell` without the notices that it has heard before."""
+    heard: set[Happening] = set()
+
+    def tell_once(happening: Happening) -> None:
+        if not isinstance(happening, Notice):
+            tell(happening)
+        elif happening not in heard:
+            heard.add(happening)
+            tell(happening)
+
+    return tell_once
+
+
+def _keeps(recipe: Recipe) -> bool:
+    """Whether nothing would be redrawn: so little strength that no step is left."""
+    init = recipe.input(InputRole.INIT)
+    strength = 1.0 if init is None or init.strength is None else init.strength
+    return int((recipe.steps or 1) * strength) < 1
+
+
+def _is_guided(pipeline: Any) -> bool:
+    """Whether a pipeline asks for predictions without words at all: consistency models do not."""
+    return getattr(pipeline.unet.config, "time_cond_proj_dim", None) is None
+
+
+def _parts_for(wanted: type, pipeline: Any) -> dict[str, Any]:
+    expected, optional = pipeline._get_signature_keys(wanted)  # noqa: SLF001 - none is public
+    config = dict(pipeline.config)
+    parts = {name: pipeline.components.get(name) for name in expected}
+    return {**parts, **{name: config[name] for name in optional if name in config}}

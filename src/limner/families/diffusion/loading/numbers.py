@@ -1,0 +1,86 @@
+"""The numbers of a weight file as tensors: plain ones, fp8 with its scales, and packed GGUF."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from limner.families.diffusion.loading.pipelines import libraries, refusals
+
+_SCALES = (".scale_weight", ".weight_scale")
+"""What is put after the name of a layer for the number that its fp8 weights are multiplied by."""
+
+_UNUSED = (".scale_input", ".input_scale", ".comfy_quant", "scaled_fp8")
+"""What only those need who compute in fp8."""
+
+
+def tensors_of(path: Path, prefix: str, dtype: Any) -> dict[str, Any]:
+    """Return the tensors of a file whose names begin with a prefix, under their whole names.
+
+    fp8 is widened to `dtype`, a number format of torch; GGUF stays packed. Raises WeightsRejected
+    for a file that cannot be read, and MemoryError.
+    """
+    with reading(path.name):
+        if path.suffix.lower() == ".gguf":
+            loader = import_module("diffusers.models.model_loading_utils")
+            packed = loader.load_gguf_checkpoint(str(path)).items()
+            return {name: tensor for name, tensor in packed if name.startswith(prefix)}
+        with import_module("safetensors").safe_open(path, "pt") as opened:
+            names = list(opened.keys())
+            held = {name: opened.get_tensor(name) for name in names if name.startswith(prefix)}
+            return _widened(held, dtype)
+
+
+@contextmanager
+def reading(name: str) -> Iterator[None]:
+    """Turn what the readers of single files raise into WeightsRejected; `name` is the file's."""
+    bad = (
+        import_module("safetensors").SafetensorError,
+        converters().SingleFileComponentError,
+        AttributeError,
+        IndexError,
+    )
+    with refusals(name):
+        try:
+            yield
+        except bad as error:
+            raise ValueError(str(error)) from error
+
+
+def converters() -> Any:
+    """Return the module of diffusers that turns the names of single files."""
+    return import_module("diffusers.loaders.single_file_utils")
+
+
+def _widened(tensors: dict[str, Any], dtype: Any) -> dict[str, Any]:
+    """Return tensors with none in fp8, each multiplied by its scale where it has one."""
+    scales = {_scaled(name): name for name in tensors if name.endswith(_SCALES)}
+    if not scales and not any(_is_narrow(tensor) for tensor in tensors.values()):
+        return tensors
+    wide = {}
+    for name, tensor in tensors.items():
+        if name in scales:
+            # The product is rounded once, from the widest format.
+            scale = tensors[scales[name]].float()
+            wide[name] = (tensor.float() * _spread(scale, tensor)).to(dtype)
+        elif not name.endswith((*_SCALES, *_UNUSED)):
+            wide[name] = tensor.to(dtype) if _is_narrow(tensor) else tensor
+    return wide
+
+
+def _scaled(name: str) -> str:
+    """Return the name of the weights that a scale belongs to."""
+    layer = next(name.removesuffix(ending) for ending in _SCALES if name.endswith(ending))
+    return f"{layer}.weight"
+
+
+def _spread(scale: Any, tensor: Any) -> Any:
+    """Return a scale, one for all or one for each row, so that it can be multiplied with."""
+    rows = scale.dim() == 1 and scale.numel() == tensor.shape[0] and scale.numel() > 1
+    return scale.reshape(-1, *(1,) * (tensor.dim() - 1)) if rows else scale
+
+
+def _is_narrow(tensor: Any) -> bool:
+    torch = libraries().torch
+    return tensor.dtype in (torch.float8_e4m3fn, torch.float8_e5m2)

@@ -1,0 +1,164 @@
+"""Models in memory the way a planner chose: number formats, narrow weights, parts that wait."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from limner.domain.errors import OutOfMemory
+from limner.domain.event import Notice
+from limner.families.diffusion.loading.hardware import machine_here
+from limner.families.diffusion.loading.pipelines import Device, libraries, load_pipeline
+from limner.families.diffusion.loading.single import Single
+from limner.families.diffusion.planning.activations import Work
+from limner.families.diffusion.planning.demand import Machine, Way, storage_of
+from limner.families.diffusion.planning.inventory import PACKED, Part, take_inventory
+from limner.families.diffusion.planning.planner import choose, fits, lacking, plans, smaller
+from limner.families.diffusion.recognition.folders import read_pipeline
+from limner.families.family import Placement
+
+_NARROW = {"fp8": "float8_e4m3fn", "float16": "float16", "bfloat16": "bfloat16"}
+
+LOSSY = {"fp8": "8 bits (fp8)", "int8": "8 bits (int8)", "nf4": "4 bits (nf4)"}
+"""Ways of keeping weights that change pixels a little, in words."""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A pipeline in memory, where it computes, and the way it was made to fit."""
+
+    pipeline: Any
+    device: Device
+    way: Way
+
+
+def load_fitting(
+    folder: Path,
+    works: Sequence[Work],
+    placement: Placement,
+    single: Single | None = None,
+) -> Loaded:
+    """Load a diffusers folder in the best way that fits the memory that is free.
+
+    The parts that a `single` file holds come from there instead. Room is left for what takes part
+    besides the model (`Placement.beside`).
+    It is planned for the first of `works` that anything fits for. The placement is asked to make
+    room before a lesser way is taken. Where a prediction was wrong and memory runs out, the next
+    smaller way is tried. Raises OutOfMemory where none fits, and WeightsRejected.
+    """
+    parts = inventory_of(folder, single)
+    machine = _left(_machine(single), placement)
+    best = plans(parts, works[0], machine)
+    if best and not fits(best[0], machine):
+        placement.make_room(lacking(best[0], machine))
+        machine = _left(_machine(single), placement)
+    for work in works:
+        try:
+            way = choose(parts, work, machine).way
+            break
+        except OutOfMemory:
+            if work is works[-1]:
+                raise
+    while True:
+        device = Device(machine.device, way.dtype)
+        try:
+            return Loaded(load_way(folder, parts, way, device, single), device, way)
+        except MemoryError:
+            way = smaller(way, parts, work, machine).way
+            told = "Memory ran out while loading; trying again with less."
+            placement.tell(Notice("less_memory", told))
+
+
+def inventory_of(folder: Path, single: Single | None = None) -> tuple[Part, ...]:
+    """Return the parts of a folder; those that a `single` file holds are taken from there."""
+    if single is None:
+        return take_inventory(folder)
+    given = single.inventory(folder)
+    names = tuple(part.name for part in given)
+    order = list(read_pipeline(folder, names).settings)
+    every = (*given, *take_inventory(folder, names))
+    return tuple(sorted(every, key=lambda part: order.index(part.name)))
+
+
+def _machine(single: Single | None) -> Machine:
+    """Return this machine; what bitsandbytes packs, it packs as it reads folders."""
+    machine = machine_here()
+    return replace(machine, bitsandbytes=False) if single else machine
+
+
+def _left(machine: Machine, placement: Placement) -> Machine:
+    """Return a machine with the memory that is left beside what else takes part."""
+    return replace(machine, memory=max(0, machine.memory - placement.beside))
+
+
+def load_way(
+    folder: Path, parts: Sequence[Part], way: Way, device: Device, single: Single | None = None
+) -> Any:
+    """Return the pipeline of a folder, loaded a certain way; see `load_fitting` for `single`.
+
+    What is to wait in the machine's memory is left there: see `easing`.
+    """
+    narrow = {
+        part.name: storage_of(part, way)
+        for part in parts
+        if part.stored not in PACKED and storage_of(part, way) not in (way.dtype, "float32")
+    }
+    options = _options(parts, narrow, way)
+    if single:
+        options.update(single.read(folder, options["torch_dtype"]))
+    pipeline = load_pipeline(folder, device, options, moved=False)
+    used = libraries()
+    for name, storage in narrow.items():
+        if storage in _NARROW:
+            _narrow(getattr(pipeline, name), getattr(used.torch, _NARROW[storage]), device)
+    return pipeline if way.offload != "none" else pipeline.to(device.name)
+
+
+def _options(parts: Sequence[Part], narrow: Mapping[str, str], way: Way) -> dict[str, Any]:
+    """Return what `from_pretrained` is told of number formats and quantisation."""
+    used = libraries()
+    kept = {
+        part.name: getattr(used.torch, narrow[part.name])
+        for part in parts
+        if narrow.get(part.name) in ("float16", "bfloat16")
+    }
+    dtype = getattr(used.torch, way.dtype)
+    options: dict[str, Any] = {"torch_dtype": {**kept, "default": dtype} if kept else dtype}
+    packed = [name for name, storage in narrow.items() if storage in ("int8", "nf4")]
+    if packed:
+        settings = (
+            {"load_in_8bit": True}
+            if way.quantisation == "int8"
+            else {
+                "load_in_4bit": True,
+                "bnb_4bit_quant_type": "nf4",
+                "bnb_4bit_compute_dtype": dtype,
+            }
+        )
+        options["quantization_config"] = used.diffusers.PipelineQuantizationConfig(
+            quant_backend=f"bitsandbytes_{8 if way.quantisation == 'int8' else 4}bit",
+            quant_kwargs=settings,
+            components_to_quantize=packed,
+        )
+    return options
+
+
+def _narrow(part: Any, storage: Any, device: Device) -> None:
+    """Keep the weights of a part's layers in a narrow format; each is widened while it computes.
+
+    Norms and embeddings stay wide: they are small, and errors in them are not. So does `wo` of
+    T5, to whose number format it turns what it computes.
+    """
+    torch, hooks = libraries().torch, libraries().diffusers.hooks
+    compute = device.torch_dtype
+    layerwise = import_module("diffusers.hooks.layerwise_casting")
+    spared = (*layerwise.DEFAULT_SKIP_MODULES_PATTERN, r"\.wo$")
+    wide = (torch.nn.Embedding,)
+    hooks.apply_layerwise_casting(part, storage, compute, spared, wide)
+    for module in part.modules():
+        hook = getattr(module, "_diffusers_hook", None)
+        if hook is None or hook.get_hook("layerwise_casting") is None:
+            for tensor in (*module.parameters(recurse=False), *module.buffers(recurse=False)):
+                if tensor.is_floating_point():
+                    tensor.data = tensor.data.to(compute)

@@ -1,0 +1,1 @@
+"""How much memory drawing takes, and which way of drawing fits a machine."""

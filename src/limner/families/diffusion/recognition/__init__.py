@@ -1,0 +1,1 @@
+"""What a file or folder is, from its headers and descriptions alone."""

@@ -1,0 +1,1 @@
+"""Samplers, schedules and guidance, by the solvers and guiders of diffusers."""
