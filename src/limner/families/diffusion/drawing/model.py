@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from limner.domain.event import Happening, Notice, Preview, Step
+from limner.domain.event import Happening, Notice
 from limner.domain.recipe import AdapterRef, InputRole, Recipe, Task
 from limner.families.diffusion.adapters.wearing import Wearing, Worn, put_on
 from limner.families.diffusion.calls.arguments import (
@@ -25,16 +25,17 @@ from limner.families.diffusion.composition.references import Redux, Spectacles, 
 from limner.families.diffusion.composition.regions import Told, laid_out, told
 from limner.families.diffusion.composition.seeing import Eyes
 from limner.families.diffusion.composition.steering import Nets, steering_of
+from limner.families.diffusion.drawing.batches import batches
 from limner.families.diffusion.drawing.easing import eased, eases, named
 from limner.families.diffusion.drawing.extras import clip_skip_of, guidance_of, profile_of
-from limner.families.diffusion.drawing.previews import LatentMap, fit_map, spread
+from limner.families.diffusion.drawing.following import Follower
+from limner.families.diffusion.drawing.previews import LatentMap, fit_map
 from limner.families.diffusion.drawing.profiles import Tuning
 from limner.families.diffusion.drawing.tiny_decoder import TinyDecoder, read_tiny_decoder
 from limner.families.diffusion.loading.pipelines import (
     Device,
     Libraries,
     bytes_of,
-    check_numbers,
     libraries,
     memory_told,
     quiet,
@@ -82,6 +83,7 @@ class DiffusionModel:
         self._worn: tuple[AdapterRef, ...] = ()
         self._wearing = Wearing()
         self._pipelines: dict[type, Any] = {}
+        self._at_once, self._most = device.name != "cpu", 1
         self._answers, self._conditions = Answers(), Answers()
         self._first = self._pipelines[type(pipeline)] = self._eased_in(pipeline)
         own = pipeline.scheduler
@@ -125,10 +127,11 @@ class DiffusionModel:
         packed = (f"weights in {self._packed}",) if self._packed else ()
         kernel = self._tuning.kernel
         attended = (f"attention by {kernel.strip('_')}",) if kernel else ()
-        return ", ".join((*filter(None, (self._lent,)), *packed, *self._eased, *attended))
+        beside = (f"up to {self._most} pictures at once",) if self._most > 1 else ()
+        return ", ".join((*filter(None, (self._lent,)), *packed, *self._eased, *attended, *beside))
 
     def perform(self, orders: Sequence[Order], watch: Watch) -> list[Pixels]:
-        """Draw orders, one at a time."""
+        """Draw orders, one at a time but for those of fast profiles on a GPU; see `batches`."""
         if self._device.name == "cpu":
             self._used.torch.set_num_threads(self._threads)
         tell = _once(watch.tell)
@@ -140,10 +143,11 @@ class DiffusionModel:
                     "little from those of the full weights.",
                 )
             )
-        return [
-            self._fitted(order, Watch(tell, watch.token, watch.first + position))
-            for position, order in enumerate(orders)
-        ]
+        self._most = 1
+        drawn: list[Pixels] = []
+        for start, some in batches(orders, self._at_once):
+            drawn += self._fitted(some, Watch(tell, watch.token, watch.first + start))
+        return drawn
 
     def close(self) -> None:
         """Give the memory back."""
@@ -158,24 +162,36 @@ class DiffusionModel:
         if self._device.name == "cuda":
             self._used.torch.cuda.empty_cache()
 
-    def _fitted(self, order: Order, watch: Watch) -> Pixels:
-        """Draw an order; where memory runs out, again in a way that takes less, if there is one."""
+    def _fitted(self, orders: Sequence[Order], watch: Watch) -> list[Pixels]:
+        """Draw orders at once; where memory runs out, again in a way that takes less, if any."""
+        if len(orders) > 1:
+            try:
+                return self._draw(orders, watch)
+            except MemoryError:
+                self._at_once = False
+            told = "Memory ran out; drawing the pictures one after the other."
+            watch.tell(Notice("less_memory", told))
+            return [
+                self._fitted([order], Watch(watch.tell, watch.token, watch.first + place))[0]
+                for place, order in enumerate(orders)
+            ]
         for ease in eases(self._device.name, self._eased):
             try:
-                return self._draw(order, watch)
+                return self._draw(orders, watch)
             except MemoryError:
                 for pipeline in self._pipelines.values():
                     ease.apply(pipeline)
                 self._eased = (*self._eased, ease.name)
                 told = f"Memory ran out; drawing again with {ease.what}."
                 watch.tell(Notice("less_memory", told))
-        return self._draw(order, watch)
+        return self._draw(orders, watch)
 
-    def _draw(self, order: Order, watch: Watch) -> Pixels:
-        recipe = order.recipe
+    def _draw(self, orders: Sequence[Order], watch: Watch) -> list[Pixels]:
+        """Draw orders at once, which differ in words and seeds alone."""
+        order, recipe = orders[0], orders[0].recipe
         watch.token.check()
         if _keeps(recipe):
-            return order.inputs[InputRole.INIT].copy()
+            return [order.inputs[InputRole.INIT].copy()]
         self._wear(order)
         plain = not (recipe.adapters or recipe.references)
         self._tuning.tune(profile_of(recipe), plain)
@@ -188,9 +204,10 @@ class DiffusionModel:
             **self._seen(order, pipeline),
         }
         regions = self._regions(order, pipeline, asked, watch)
-        generator = self._generator(recipe)
+        generators = [self._generator(one.recipe) for one in orders]
+        generator = generators if len(generators) > 1 else generators[0]
         give_noise(pipeline.scheduler, generator)
-        words = self._words(recipe, pipeline, watch)
+        words = self._words([one.recipe for one in orders], pipeline, watch)
         if "prompt_embeds" in asked:
             words.pop("prompt", None)
         arguments = {
@@ -205,8 +222,9 @@ class DiffusionModel:
         with memory_told(), quiet(), layout, way, self._used.torch.random.fork_rng():
             # Stable Diffusion 3 takes the noise of its control from here, not from the generator.
             self._used.torch.manual_seed(recipe.seed)
-            drawn = pipeline(**arguments).images[0]
-        return to_pixels(drawn)
+            drawn = pipeline(**arguments).images
+        self._most = max(self._most, len(orders))
+        return [to_pixels(one) for one in drawn]
 
     def _seen(self, order: Order, pipeline: Any) -> dict[str, Any]:
         """Return the arguments by which a pipeline sees the references of an order."""
@@ -227,7 +245,7 @@ class DiffusionModel:
         recipe, regions = order.recipe, []
         for region, mask in zip(recipe.layout, order.regions, strict=True):
             words = self._words(
-                recipe.model_copy(update={"prompt": region.prompt}), pipeline, watch
+                [recipe.model_copy(update={"prompt": region.prompt})], pipeline, watch
             )
             call = {**asked, **words, "generator": self._generator(recipe)}
             with memory_told(), quiet():
@@ -252,19 +270,21 @@ class DiffusionModel:
             self._wearing = put_on(self._first, worn)
             self._worn = wanted
 
-    def _words(self, recipe: Recipe, pipeline: Any, watch: Watch) -> dict[str, Any]:
+    def _words(self, recipes: Sequence[Recipe], pipeline: Any, watch: Watch) -> dict[str, Any]:
         """Return the arguments that hold the words, and tell what of them is not heard."""
-        against = negative_of(recipe, pipeline, self._manner.guidance)
-        skip, limit = clip_skip_of(recipe), self._manner.limit
+        guidance, skip, limit = self._manner.guidance, clip_skip_of(recipes[0]), self._manner.limit
+        said = [(one.prompt, negative_of(one, pipeline, guidance)) for one in recipes]
+        times, said = (len(said), said[:1]) if len(set(said)) == 1 else (1, said)
+        prompts, against = zip(*said, strict=True)
         with memory_told(), quiet():
-            key = (type(pipeline), recipe.prompt, against, limit, skip)
+            key = (type(pipeline), prompts, against, limit, skip)
             heard: Conditioning = self._conditions.get(
-                key, lambda: condition(pipeline, [recipe.prompt], [against], limit, skip)
+                key, lambda: condition(pipeline, prompts, against, limit, skip)
             )
         for notice in heard.notices:
             watch.tell(notice)
         # A copy, for what is kept must not change with what one call leaves out.
-        return dict(heard.arguments)
+        return {**heard.arguments, **({"num_images_per_prompt": times} if times > 1 else {})}
 
     def _pipeline(self, task: Task, nets: Sequence[Any] = ()) -> Any:
         """Return the pipeline that does a task; all share the parts in memory.
@@ -304,7 +324,7 @@ class DiffusionModel:
 
     def _following(self, pipeline: Any, recipe: Recipe, watch: Watch) -> dict[str, Any]:
         """Return the argument by which a pipeline tells of its steps."""
-        follower = _Follower(self.latent_map, pipeline, recipe, watch)
+        follower = Follower(self.latent_map, pipeline, recipe, watch)
         if "callback_on_step_end" in takes(pipeline):
             return {"callback_on_step_end": follower}
         return {"callback": follower.after, "callback_steps": 1}
@@ -316,45 +336,6 @@ class DiffusionModel:
         if self._map is None:
             self._map = fit_map(self._first, self._used.torch)
         return self._map
-
-
-class _Follower:
-    """Told of each step by a pipeline; tells the watch, and stops when it is asked to."""
-
-    def __init__(
-        self,
-        latent_map: Callable[[], LatentMap | TinyDecoder],
-        pipeline: Any,
-        recipe: Recipe,
-        watch: Watch,
-    ) -> None:
-        self._latent_map, self._pipeline = latent_map, pipeline
-        self._recipe, self._watch = recipe, watch
-        self._checked = False
-
-    def __call__(self, _: Any, step: int, time: Any, tensors: dict[str, Any]) -> dict[str, Any]:
-        """Follow a pipeline of today's kind."""
-        self.after(step, time, tensors["latents"])
-        return {}
-
-    def after(self, step: int, _time: Any, latents: Any) -> None:
-        """Follow a pipeline of the older kind."""
-        watch = self._watch
-        watch.token.check()
-        self._check(latents)
-        steps = int(getattr(self._pipeline, "num_timesteps", None) or self._recipe.steps or 1)
-        watch.tell(Step(watch.first, "draw", step + 1, steps))
-        if step + 1 >= steps:
-            return
-        pixels = self._latent_map().look(spread(self._pipeline, latents, self._recipe.native_size))
-        height, width = pixels.shape[:2]
-        watch.tell(Preview(watch.first, width, height, pixels.tobytes()))
-
-    def _check(self, latents: Any) -> None:
-        """Where latents are no numbers, find out whether weights are why."""
-        if not (self._checked or latents.isfinite().all()):
-            self._checked = True
-            check_numbers(self._recipe.model.name, self._pipeline)
 
 
 def _once(tell: Callable[[Happening], None]) -> Callable[[Happening], None]:
