@@ -602,6 +602,33 @@ def sana_control(pipeline: Any) -> Any:
     return _beside(diffusers.SanaControlNetModel, pipeline.transformer)
 
 
+def z_image_control(pipeline: Any, version: str = "2.1") -> Any:
+    """A ControlNet for Z-Image, which has the denoiser's parts once a pipeline is made of both."""
+    refined = {"1.0": None, "2.0": "control_layers", "2.1": "control_noise_refiner"}[version]
+    transformer = pipeline.transformer
+    return _beside(
+        diffusers.ZImageControlNetModel,
+        transformer,
+        control_layers_places=[0],
+        control_refiner_layers_places=list(range(transformer.config.n_refiner_layers)),
+        control_in_dim=transformer.config.in_channels * (1 if version == "1.0" else 2) + 1,
+        add_control_noise_refiner=refined,
+    )
+
+
+def sdxl_union(pipeline: Any) -> Any:
+    """A union ControlNet for SDXL."""
+    return _beside(
+        diffusers.ControlNetUnionModel,
+        pipeline.unet,
+        conditioning_embedding_out_channels=(4, 8),
+        num_control_type=6,
+        num_trans_channel=pipeline.unet.config.block_out_channels[0],
+        num_trans_head=2,
+        num_proj_channel=pipeline.unet.config.block_out_channels[0],
+    )
+
+
 def flux_following() -> Any:
     """FLUX.1 that learnt to follow one kind of control by itself."""
     return _flux("FluxControlPipeline", channels=128)

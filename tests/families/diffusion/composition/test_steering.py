@@ -32,7 +32,7 @@ import safetensors.torch  # noqa: E402
 import torch  # noqa: E402
 
 from limner.domain.card import Installed  # noqa: E402
-from limner.families.diffusion.composition import steering  # noqa: E402
+from limner.families.diffusion.composition import nets  # noqa: E402
 from limner.families.diffusion.composition.maps import lines_of  # noqa: E402
 from limner.families.diffusion.drawing.model import DiffusionModel  # noqa: E402
 from limner.families.diffusion.loading.pipelines import bytes_in, parts_of  # noqa: E402
@@ -55,6 +55,7 @@ KINDS: Mapping[str, tuple[Callable[[], Any], str, str, Callable[[Any], Any]]] = 
     "sd3": (lambda: tiny.sd3(layers=2), "sd3", "3.5-medium", tiny.sd3_control),
     "qwen-image": (tiny.qwen_image, "qwen-image", "base", tiny.qwen_control),
     "sana": (lambda: tiny.sana(layers=2), "sana", "1.6b", tiny.sana_control),
+    "z-image": (tiny.z_image, "z-image", "turbo", tiny.z_image_control),
 }
 
 
@@ -145,7 +146,8 @@ def test_a_closed_model_gives_all_its_memory_back(kind: tuple[Model, list[Path]]
     draw(model, order_of(Task.TEXT_TO_IMAGE))
     order = followed(Task.TEXT_TO_IMAGE, (net, canny(), picture()))
     draw(model, order)
-    assert model.bytes == alone + bytes_in(model._nets.of(order))
+    shared = 0 if one.facts.family != "z-image" else bytes_in(_shared(model._first.transformer))
+    assert model.bytes == alone + bytes_in(model._nets.of(order)) - shared
     left = [
         weakref.ref(part) for part in (*parts_of(model._first).values(), *model._nets.of(order))
     ]
@@ -154,9 +156,16 @@ def test_a_closed_model_gives_all_its_memory_back(kind: tuple[Model, list[Path]]
     assert [one() for one in left] == [None] * len(left)
 
 
+def _shared(transformer: Any) -> list[Any]:
+    """What ControlNets of Z-Image share with the denoiser."""
+    names = ["t_embedder", "all_x_embedder", "cap_embedder", "noise_refiner", "context_refiner"]
+    pads = [torch.nn.ParameterList([transformer.x_pad_token, transformer.cap_pad_token])]
+    return [*(getattr(transformer, name) for name in names), *pads]
+
+
 def test_several_at_once_and_a_map_as_it_is(kind: tuple[Model, list[Path]]) -> None:
     one, (net, other) = kind
-    if one.facts.family in ("qwen-image", "sana"):
+    if one.facts.family in ("qwen-image", "sana", "z-image"):
         with pytest.raises(InvalidOption, match="at most 1 at once"):
             resolved(one.facts, canny(), canny())
         return
@@ -296,7 +305,7 @@ def test_a_controlnet_in_one_file_is_that_of_its_folder(
     torch.manual_seed(0)
     pipeline = tiny.sd1(width=768)
     pipeline.register_modules(vae=tiny.wide_vae())
-    monkeypatch.setattr(steering, "PARTS", {"sd1": {"unet": dict(pipeline.unet.config)}})
+    monkeypatch.setattr(nets, "PARTS", {"sd1": {"unet": dict(pipeline.unet.config)}})
     net = tiny.diffusers.ControlNetModel.from_unet(pipeline.unet)
     folder = written(shaken(net), tmp_path / "folder-canny")
     tensors = net.state_dict()

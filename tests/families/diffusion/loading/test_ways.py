@@ -16,7 +16,7 @@ from limner.domain.recipe import Size, Task
 from limner.families.diffusion.drawing.easing import eased, eases
 from limner.families.diffusion.family import _works
 from limner.families.diffusion.known.facts import facts_of
-from limner.families.diffusion.loading.pipelines import Device, bytes_of, load_pipeline
+from limner.families.diffusion.loading.pipelines import Device, bytes_in, load_pipeline, parts_of
 from limner.families.diffusion.planning.activations import Work
 from limner.families.diffusion.planning.demand import Machine, Way
 from limner.families.diffusion.planning.inventory import take_inventory
@@ -63,7 +63,7 @@ def test_half_the_memory_is_the_same_picture(folder: Path) -> None:
     plain = load_pipeline(folder, CPU)
     way = Way("float32", "half")
     half = ways.load_way(folder, take_inventory(folder), way, CPU)
-    assert bytes_of(half) < bytes_of(plain) * 0.9
+    assert bytes_in(parts_of(half).values()) < bytes_in(parts_of(plain).values()) * 0.9
     expected, _, _ = drawn(folder, plain)
     picture, witness, fitting = drawn(folder, half, way)
     assert np.array_equal(picture, expected)
@@ -74,7 +74,10 @@ def test_half_the_memory_is_the_same_picture(folder: Path) -> None:
 def test_eight_bits_take_less_and_say_so(folder: Path) -> None:
     way = Way("float32", "fp8")
     small = ways.load_way(folder, take_inventory(folder), way, CPU)
-    assert bytes_of(small) < bytes_of(load_pipeline(folder, CPU)) * 0.9
+    assert (
+        bytes_in(parts_of(small).values())
+        < bytes_in(parts_of(load_pipeline(folder, CPU)).values()) * 0.9
+    )
     expected, _, _ = drawn(folder, load_pipeline(folder, CPU))
     picture, witness, fitting = drawn(folder, small, way)
     assert fitting == "weights in 8 bits (fp8)"

@@ -26,10 +26,10 @@ class Manner:
     """How a model is called.
 
     `pipelines` names the class of diffusers that does each task, `controls` the one that does it
-    with ControlNets. `guidance` is the argument that holds it (empty where there is none),
-    `prediction` what the denoiser predicts, `limit` how many tokens of a prompt are read by an
-    encoder other than CLIP (None: as the pipeline has it), `references` how pictures are told:
-    as words or, if empty, as the pipeline does it.
+    with ControlNets, `unions` with those that learnt several kinds. `guidance` is the argument that
+    holds it (empty where there is none), `prediction` what the denoiser predicts, `limit` how many
+    tokens of a prompt are read by an encoder other than CLIP (None: as the pipeline has it),
+    `references` how pictures are told: as words or, if empty, as the pipeline does it.
     """
 
     pipelines: Mapping[Task, str]
@@ -38,6 +38,7 @@ class Manner:
     limit: int | None = None
     controls: Mapping[Task, str] = field(default_factory=dict)
     references: str = ""
+    unions: Mapping[Task, str] = field(default_factory=dict)
 
 
 def manner_of(facts: Facts, prediction: Prediction) -> Manner:
@@ -49,6 +50,7 @@ def manner_of(facts: Facts, prediction: Prediction) -> Manner:
         facts.prompt_tokens,
         facts.controls if facts.pipelines else {},
         "words" if facts.told_pictures else "",
+        facts.unions,
     )
 
 

@@ -22,15 +22,26 @@ CONFIG, WEIGHTS = "config.json", "diffusion_pytorch_model.safetensors"
 SINGLE = "controlnet.safetensors"
 """What one file alone is called in its card: it stays the same when it is renamed."""
 
-NETS = frozenset(one.controlnet for one in ARCHITECTURES.values() if one.controlnet)
+NETS = frozenset(
+    name for one in ARCHITECTURES.values() for name in (one.controlnet, one.union) if name
+)
 """Classes of diffusers that are loaded."""
 
-_OF_UNETS = "ControlNetModel"
-"""That of several families, told apart by their widths; read from one file alone, too."""
+_OF_UNETS = frozenset({"ControlNetModel", "ControlNetUnionModel"})
+"""Those of several families, told apart by their widths."""
+
+_ALONE = frozenset({"ControlNetModel", "ZImageControlNetModel"})
+"""Those that are read from one file alone, too: their parts are described by us, or shared."""
 
 _PREFIX = "control_model."
-_NAMES = frozenset({"input_hint_block.0.weight", "controlnet_cond_embedding.conv_in.weight"})
-"""A name that only whole ControlNets have: the original's, and that of diffusers."""
+_NAMES = frozenset(
+    {
+        "input_hint_block.0.weight",
+        "controlnet_cond_embedding.conv_in.weight",
+        "control_layers.0.after_proj.weight",
+    }
+)
+"""A name that only whole ControlNets have: the original's, that of diffusers, and Z-Image's."""
 
 _SPELLINGS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -59,7 +70,7 @@ class ControlFamily:
         return ()
 
     def recognise(self, path: Path, sha256_of: Hash, /) -> ModelCard | None:
-        """Return the card of a ControlNet, or None: a diffusers folder, or one file of SD 1, 2, XL.
+        """Return the card of a ControlNet, or None: a folder, or a file of SD 1, 2, XL, Z-Image.
 
         What it was taught is told by its name; one whose name says nothing may be shown any map.
         Raises WeightsRejected for one that is pickled or not whole.
@@ -71,7 +82,7 @@ class ControlFamily:
             return None
         weights = _weights_in(path)
         found = recognise_file(weights)
-        family = found.family if kind == _OF_UNETS else _steered(kind)
+        family = found.family if kind in _OF_UNETS else _steered(kind)
         if found.kind is Kind.CONTROL and not family:
             raise WeightsRejected(f"{path.name} steers models of a kind that Limner does not know.")
         if found.kind is not Kind.CONTROL:
@@ -89,7 +100,7 @@ class ControlFamily:
             return None
         found = recognise_file(path)
         shared = ARCHITECTURES.get(found.family)
-        if found.kind is not Kind.CONTROL or shared is None or shared.controlnet != _OF_UNETS:
+        if found.kind is not Kind.CONTROL or shared is None or shared.controlnet not in _ALONE:
             return None
         tensors = read_header(path).tensors
         if not any(name.removeprefix(_PREFIX) in _NAMES for name in tensors):

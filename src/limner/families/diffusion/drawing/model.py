@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from limner.domain.errors import InvalidOption
 from limner.domain.event import Happening, Notice
 from limner.domain.recipe import AdapterRef, InputRole, Recipe, Task
 from limner.families.diffusion.adapters.wearing import Wearing, Worn, put_on
@@ -21,10 +22,11 @@ from limner.families.diffusion.calls.arguments import (
 )
 from limner.families.diffusion.calls.conditioning import Conditioning, condition
 from limner.families.diffusion.calls.memo import Answers, Memo, manner_of
+from limner.families.diffusion.composition.nets import Nets
 from limner.families.diffusion.composition.references import Redux, Spectacles, shown
 from limner.families.diffusion.composition.regions import Told, laid_out, told
 from limner.families.diffusion.composition.seeing import Eyes
-from limner.families.diffusion.composition.steering import Nets, steering_of
+from limner.families.diffusion.composition.steering import Steering, steering_of
 from limner.families.diffusion.drawing.batches import batches
 from limner.families.diffusion.drawing.easing import eased, eases, named
 from limner.families.diffusion.drawing.extras import clip_skip_of, guidance_of, profile_of
@@ -35,9 +37,10 @@ from limner.families.diffusion.drawing.tiny_decoder import TinyDecoder, read_tin
 from limner.families.diffusion.loading.pipelines import (
     Device,
     Libraries,
-    bytes_of,
+    bytes_in,
     libraries,
     memory_told,
+    parts_of,
     quiet,
 )
 from limner.families.diffusion.loading.ways import LOSSY
@@ -92,7 +95,7 @@ class DiffusionModel:
         self._noise.pop("_use_default_values", None)
         self._tiny = beside.tiny
         self._map: LatentMap | TinyDecoder | None = None
-        self._nets = Nets(device)
+        self._nets = Nets(pipeline, device)
         told = manner.references == "words"
         self._redux = Redux(pipeline, device) if told else None
         self._tuning = Tuning(pipeline, device.name)
@@ -104,7 +107,8 @@ class DiffusionModel:
     def bytes(self) -> int:
         """The bytes of memory that it holds now: its weights, and those that took part with it."""
         seeing = self._redux.bytes if self._redux else 0
-        return bytes_of(self._first) + self._nets.bytes + self._eyes.bytes + seeing
+        weights = bytes_in((*parts_of(self._first).values(), *self._nets.held))
+        return weights + self._eyes.bytes + seeing
 
     @property
     def libraries(self) -> tuple[tuple[str, str], ...]:
@@ -196,7 +200,7 @@ class DiffusionModel:
         plain = not (recipe.adapters or recipe.references)
         self._tuning.tune(profile_of(recipe), plain)
         steering = steering_of(order, self._nets, self._eyes)
-        pipeline = self._pipeline(recipe.task, steering.nets)
+        pipeline = self._pipeline(recipe.task, steering)
         pipeline.scheduler = self._scheduler(recipe)
         asked = {
             **arguments_of(order, pipeline, self._manner.guidance),
@@ -286,23 +290,26 @@ class DiffusionModel:
         # A copy, for what is kept must not change with what one call leaves out.
         return {**heard.arguments, **({"num_images_per_prompt": times} if times > 1 else {})}
 
-    def _pipeline(self, task: Task, nets: Sequence[Any] = ()) -> Any:
+    def _pipeline(self, task: Task, steering: Steering) -> Any:
         """Return the pipeline that does a task; all share the parts in memory.
 
-        One with ControlNets is put together for them each time, of parts that are there.
+        One with ControlNets is put together for them each time, of parts that are there. Raises
+        InvalidOption where there is none for these.
         """
-        classes = self._manner.controls if nets else self._manner.pipelines
-        wanted = getattr(self._used.diffusers, classes[task])
-        if not nets and wanted in self._pipelines:
+        if not steering.nets:
+            wanted = getattr(self._used.diffusers, self._manner.pipelines[task])
+            if wanted not in self._pipelines:
+                self._pipelines[wanted] = self._put_together(wanted)
             return self._pipelines[wanted]
-        parts = _parts_for(wanted, self._first)
-        if nets:
-            parts["controlnet"] = nets[0] if len(nets) == 1 else list(nets)
+        classes = self._manner.unions if steering.union else self._manner.controls
+        if task not in classes:
+            raise InvalidOption(f"No ControlNet of this kind goes with {task} here. Use another.")
+        wanted = getattr(self._used.diffusers, classes[task])
+        return self._put_together(wanted, controlnet=steering.controlnet)
+
+    def _put_together(self, wanted: type, **more: Any) -> Any:
         with quiet():
-            made = self._eased_in(wanted(**parts))
-        if not nets:
-            self._pipelines[wanted] = made
-        return made
+            return self._eased_in(wanted(**{**_parts_for(wanted, self._first), **more}))
 
     def _eased_in(self, pipeline: Any) -> Any:
         """Return a pipeline that answers from memory and takes as little as was decided."""

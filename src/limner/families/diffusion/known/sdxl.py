@@ -27,6 +27,7 @@ ARCHITECTURE = Architecture(
     denoiser=UNET,
     clip=True,
     controlnet="ControlNetModel",
+    union="ControlNetUnionModel",
     ip_adapter=tuple(Purpose),
     regions=True,
     large_layers=True,
@@ -54,6 +55,7 @@ _BASE = Facts(
     strength=0.75,
     pipelines=classes("StableDiffusionXL"),
     controls=classes("StableDiffusionXLControlNet"),
+    unions=classes("StableDiffusionXLControlNetUnion"),
     repositories=(Repository("stabilityai/stable-diffusion-xl-base-1.0"),),
 )
 
@@ -81,6 +83,7 @@ VARIANTS: tuple[Facts, ...] = (
         strength=0.3,
         pipelines=MappingProxyType({Task.IMAGE_TO_IMAGE: "StableDiffusionXLImg2ImgPipeline"}),
         controls=_NONE,
+        unions=_NONE,
         repositories=(Repository("stabilityai/stable-diffusion-xl-refiner-1.0"),),
     ),
     replace(

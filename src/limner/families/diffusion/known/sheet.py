@@ -39,20 +39,23 @@ class Repository:
 class Architecture:
     """What all variants of a family share: their networks, and what works with these.
 
-    `title` is what its makers call it. `denoiser` and `controlnet` name classes of diffusers; the
-    latter is empty where no ControlNet steers it. It follows `most_controls` of them at once, for
-    a part of the steps where `timed_controls`. `ip_adapter` is what IP-Adapters take from
-    references for it. `clip`: prompts are read by CLIP, whose last layers may be left out.
-    `regions`: its denoiser is told words by the arguments that layouts are drawn with.
-    `first_block_tells`: its first block says whether a step changes much. `large_layers`: it
-    spends its time in large layers of blocks that repeat. `tiny_decoder` is what the tiny decoder
-    of its latents is called. `shared_parts`: all variants have the same other parts.
+    `title` is what its makers call it. `denoiser`, `controlnet` and `union` name classes of
+    diffusers: `controlnet` is empty where no ControlNet steers it, `union` that of those that
+    learnt several kinds and take several pictures, where that is another. It follows
+    `most_controls` of them at once, for a part of the steps where `timed_controls`. `ip_adapter` is
+    what IP-Adapters take from references for it. `clip`: prompts are read by CLIP, whose last
+    layers may be left out. `regions`: its denoiser is told words by the arguments that layouts are
+    drawn with. `first_block_tells`: its first block says whether a step changes much.
+    `large_layers`: it spends its time in large layers of blocks that repeat. `tiny_decoder` is what
+    the tiny decoder of its latents is called. `shared_parts`: all variants have the same other
+    parts.
     """
 
     family: str
     title: str
     denoiser: str
     controlnet: str = ""
+    union: str = ""
     most_controls: int = 8
     timed_controls: bool = True
     ip_adapter: tuple[Purpose, ...] = ()
@@ -76,10 +79,11 @@ class Facts:
     its sides are multiples of: the scale of its autoencoder times its patch. `sampler` and
     `schedule` are those that it is mostly drawn with, None where it needs its own. `pipelines`
     names the classes of diffusers that do a task, `controls` those that take a control picture
-    besides; a variant without either is known, and not drawn with. `prompt_tokens` is how much of
-    a prompt is read. `told_pictures`: references reach it as words do, by FLUX.1 Redux. In the
-    tasks `sees_in` it sees references by itself, `most_seen` of them. The licence is that of the
-    published weights; what others made of them may have stricter terms.
+    besides, `unions` those that take union ControlNets; a variant without either is known, and not
+    drawn with. `prompt_tokens` is how much of a prompt is read. `told_pictures`: references reach
+    it as words do, by FLUX.1 Redux. In the tasks `sees_in` it sees references by itself,
+    `most_seen` of them. The licence is that of the published weights; what others made of them may
+    have stricter terms.
     """
 
     family: str
@@ -103,6 +107,7 @@ class Facts:
     strength: float = 0.6
     pipelines: Mapping[Task, str] = field(default_factory=_nothing)
     controls: Mapping[Task, str] = field(default_factory=_nothing)
+    unions: Mapping[Task, str] = field(default_factory=_nothing)
     told_pictures: bool = False
     sees_in: tuple[Task, ...] = ()
     most_seen: int = 0

@@ -77,7 +77,7 @@ def _listed(repository: Repository | None) -> tuple[Repository, ...]:
 
 
 def _variants(base: Facts, stem: str) -> tuple[Facts, ...]:
-    whole = replace(base, repositories=(), controls=_NONE)
+    whole = replace(base, repositories=(), controls=_NONE, unions=_NONE)
     turbo = _few_steps(base, "turbo", 4, Sampler.EULER_ANCESTRAL)
     return (
         base,

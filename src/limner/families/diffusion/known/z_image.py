@@ -21,6 +21,9 @@ ARCHITECTURE = Architecture(
     family="z-image",
     title="Z-Image",
     denoiser="ZImageTransformer2DModel",
+    controlnet="ZImageControlNetModel",
+    most_controls=1,
+    timed_controls=False,
     large_layers=True,
     tiny_decoder="taef1",
 )
@@ -48,6 +51,7 @@ _BASE = Facts(
             Task.INPAINT: "ZImageInpaintPipeline",
         }
     ),
+    controls=MappingProxyType({Task.TEXT_TO_IMAGE: "ZImageControlNetPipeline"}),
     repositories=(Repository("Tongyi-MAI/Z-Image"),),
 )
 
@@ -70,6 +74,7 @@ VARIANTS: tuple[Facts, ...] = (
         pipelines=MappingProxyType(
             {Task.TEXT_TO_IMAGE: "ZImageOmniPipeline", Task.EDIT: "ZImageOmniPipeline"}
         ),
+        controls=_NONE,
         repositories=(),
     ),
     replace(
@@ -77,6 +82,7 @@ VARIANTS: tuple[Facts, ...] = (
         variant="edit",
         title="Z-Image-Edit",
         pipelines=_NONE,
+        controls=_NONE,
         repositories=(),
     ),
 )

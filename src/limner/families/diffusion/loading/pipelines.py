@@ -122,11 +122,6 @@ def parts_of(pipeline: Any) -> dict[str, Any]:
     return {name: part for name, part in pipeline.components.items() if isinstance(part, module)}
 
 
-def bytes_of(pipeline: Any) -> int:
-    """Return the bytes that the weights of a pipeline take."""
-    return bytes_in(parts_of(pipeline).values())
-
-
 def bytes_in(modules: Iterable[Any]) -> int:
     """Return the bytes that the weights of modules of torch take; shared ones count once."""
     tensors = {
