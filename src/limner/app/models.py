@@ -9,7 +9,7 @@ from limner.catalog.catalog import Catalog
 from limner.catalog.collection import Found
 from limner.catalog.digests import SMALL
 from limner.catalog.pins import commit_of
-from limner.catalog.repository import facts_for, parse
+from limner.catalog.repository import parse, published_as
 from limner.catalog.shelf import built_in
 from limner.domain.card import Installed, Licence, ModelCard
 from limner.domain.errors import InvalidOption, InvalidRequest, ModelNotFound, ModelUnavailable
@@ -204,7 +204,7 @@ class Models:
         A repository is pinned at its commit, and told of. A published model goes by the name of
         its repository alone, too. Raises InvalidOption, ModelNotFound and PullFailed.
         """
-        known = facts_for(name)
+        known = published_as(name, self.catalog.families.values())
         if "/" not in name and (known is None or name in self.catalog.names()):
             if variant:
                 raise InvalidOption(
@@ -212,7 +212,7 @@ class Models:
                     "that it was pinned with."
                 )
             return self.catalog.find(name)
-        asked = parse(known[0] if known else name)
+        asked = parse(known.repository if known else name)
         card = self.catalog.request(asked, variant, Watch(tell, token))
         tell(
             Notice(

@@ -16,7 +16,7 @@ from limner.catalog.part import part_path
 from limner.catalog.pins import Pinning, Pins, commit_of, terms
 from limner.catalog.places import Places
 from limner.catalog.pull import Pull, Ways, lock_of, waiting
-from limner.catalog.repository import Asked, facts_for, parse
+from limner.catalog.repository import Asked, parse, published_as
 from limner.catalog.shelf import (
     PACKAGE,
     FileState,
@@ -199,10 +199,10 @@ class Catalog:
         )
 
     def _unknown(self, name: str) -> LimnerError:
-        published = facts_for(name)
+        published = published_as(name, self.families.values())
         if published is not None:
             return ModelUnavailable(
-                f"{published[1].title} is not here. `limner models pull {name}` gets it; `limner "
+                f"{published.title} is not here. `limner models pull {name}` gets it; `limner "
                 "models add PATH` tells Limner of it where you have it already."
             )
         lowered = {known.lower(): known for known in self.names()}

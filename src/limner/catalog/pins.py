@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from limner.catalog.repository import (
     Listing,
     fetch_small,
     list_files,
+    published_as,
 )
 from limner.catalog.selection import CONFIG, needs_index, of_file, of_network, of_pipeline
 from limner.catalog.shelf import Presence, Shelf
@@ -131,7 +132,7 @@ class Pinning:
         Small files, which the hub lists no sha256 of, are here then. Raises ModelNotFound,
         InvalidOption, WeightsRejected and PullFailed.
         """
-        listing = list_files(self.hub, asked, self.watch.token)
+        listing = self._listing(asked)
         if listing.gated:
             self.watch.tell(_gated(listing, self.hub))
         fetched: dict[str, bytes] = {}
@@ -153,6 +154,14 @@ class Pinning:
                 _put(self.pins.shelf.target(card, file), fetched[file.name])
         self.pins.pin(card)
         return card
+
+    def _listing(self, asked: Asked) -> Listing:
+        """Return what a repository holds, on the terms that Limner knows, else as it states."""
+        listing = list_files(self.hub, asked, self.watch.token)
+        known = published_as(asked.repository, self.pins.families.values())
+        if known is None or known.repository.lower() != asked.repository.lower():
+            return listing
+        return replace(listing, licence=known.licence)
 
 
 def commit_of(card: ModelCard) -> str:

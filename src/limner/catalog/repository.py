@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -14,7 +14,7 @@ from limner.domain.card import HubSource, Licence
 from limner.domain.errors import InvalidOption, ModelNotFound, PullFailed
 from limner.domain.event import CancelToken
 from limner.domain.licensing import named
-from limner.families.diffusion.known.facts import FACTS, Facts
+from limner.families.family import Family, Published, Publishes
 
 MOST_UNHASHED = 32 * 1024 * 1024
 """Bytes above which a file that the hub gives no sha256 for is not fetched: none is so large."""
@@ -70,13 +70,13 @@ def parse(text: str) -> Asked:
     return Asked(found["repository"], found["revision"] or "", found["file"] or "")
 
 
-def facts_for(name: str) -> tuple[str, Facts] | None:
-    """Return a repository that Limner knows by its name, with or without the owner."""
+def published_as(name: str, families: Iterable[Family]) -> Published | None:
+    """Return the repository that a family's makers published as `name`, with or without owner."""
     lowered = name.lower()
-    for facts in FACTS.values():
-        for repository in facts.repositories:
-            if lowered in (repository.name.lower(), repository.name.lower().partition("/")[2]):
-                return repository.name, facts
+    for family in families:
+        for one in family.published() if isinstance(family, Publishes) else ():
+            if lowered in (one.repository.lower(), one.repository.lower().partition("/")[2]):
+                return one
     return None
 
 
@@ -161,10 +161,7 @@ def _listed(entry: Any) -> Listed:
 
 
 def _licence(hub: Hub, repository: str, answer: Any) -> Licence:
-    """Return the terms: those that Limner knows, else what the repository says of itself."""
-    known = facts_for(repository)
-    if known is not None and known[0].lower() == repository.lower():
-        return known[1].licence
+    """Return the terms that a repository states."""
     said = answer.get("cardData") or {}
     tags = [str(tag) for tag in answer.get("tags") or ()]
     tagged = next((tag.removeprefix("license:") for tag in tags if tag.startswith("license:")), "")

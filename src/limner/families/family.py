@@ -14,7 +14,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from limner.domain.card import Installed, ModelCard
+from limner.domain.card import Installed, Licence, ModelCard
 from limner.domain.event import CancelToken, Happening
 from limner.domain.recipe import InputRole, Recipe, Size
 
@@ -156,6 +156,23 @@ class Family(Protocol):
         not what their card says, ModelUnavailable where a library or a part is not here, and
         InvalidRequest for a card that takes part only beside a model.
         """
+
+
+@dataclass(frozen=True)
+class Published:
+    """A repository of a model hub (`OWNER/NAME`) in which a model's makers published it."""
+
+    repository: str
+    title: str
+    licence: Licence
+
+
+@runtime_checkable
+class Publishes(Family, Protocol):
+    """A family whose models were published on a model hub, and go by the names they have there."""
+
+    def published(self) -> tuple[Published, ...]:
+        """Where its models were published, and on which terms."""
 
 
 @runtime_checkable

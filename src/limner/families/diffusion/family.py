@@ -17,7 +17,7 @@ from limner.families.diffusion.adapters.wearing import METHODS
 from limner.families.diffusion.calls.arguments import OWN, manner_of
 from limner.families.diffusion.drawing.extras import extras_of
 from limner.families.diffusion.drawing.tiny_decoder import tiny_decoder_of
-from limner.families.diffusion.known.facts import Facts, architecture_of, facts_of
+from limner.families.diffusion.known.facts import FACTS, Facts, architecture_of, facts_of
 from limner.families.diffusion.loading.lending import check_alone, loan_of, opened
 from limner.families.diffusion.loading.single import check_single, recognise_single
 from limner.families.diffusion.planning.activations import Work
@@ -27,7 +27,7 @@ from limner.families.diffusion.recognition.folders import INDEX, recognise_folde
 from limner.families.diffusion.recognition.layouts import recognise_file
 from limner.families.diffusion.recognition.licences import licence_of
 from limner.families.diffusion.sampling.samplers import samplers_for, schedules_for
-from limner.families.family import Hash, LoadedModel, Placement
+from limner.families.family import Hash, LoadedModel, Placement, Published
 
 _INPUTS: Mapping[Task, TaskInputs] = MappingProxyType(
     {
@@ -59,6 +59,15 @@ class DiffusionFamily:
     def cards(self) -> tuple[ModelCard, ...]:
         """None: these models are the user's own, found where they lie."""
         return ()
+
+    def published(self) -> tuple[Published, ...]:
+        """Where its variants were published, and on which terms."""
+        return tuple(
+            Published(one.name, facts.title, facts.licence)
+            for (family, _), facts in FACTS.items()
+            for one in facts.repositories
+            if family == self.name
+        )
 
     def recognise(self, path: Path, sha256_of: Hash, /) -> ModelCard | None:
         """Return the card of a diffusers folder or a single file of this family, or None.
