@@ -22,7 +22,7 @@ from limner.families.diffusion.drawing.model import DiffusionModel
 from limner.families.diffusion.drawing.previews import LatentMap
 from limner.families.diffusion.known.facts import Facts, facts_of
 from limner.families.diffusion.loading.pipelines import Device, libraries, load_pipeline
-from limner.families.diffusion.recognition.folders import read_pipeline
+from limner.families.diffusion.recognition.folders import read_pipeline, recognise_folder
 from limner.families.family import Order, Pixels, Watch
 
 pytest.importorskip("diffusers", reason="diffusers comes with the extra [torch]")
@@ -394,6 +394,28 @@ def test_weights_of_another_shape_are_refused(folder: Path) -> None:
         load_pipeline(folder, CPU)
 
 
+def test_a_folder_with_a_part_cut_short_or_missing_is_refused(folder: Path) -> None:
+    encoder = folder / "text_encoder" / "model.safetensors"
+    whole = encoder.read_bytes()
+    encoder.write_bytes(whole[: len(whole) // 2])
+    assert "“text_encoder” of mine was not copied whole" in recognise_folder(folder).reason
+    with pytest.raises(WeightsRejected, match="could not be loaded"):
+        load_pipeline(folder, CPU)
+    encoder.write_bytes(whole)
+    shutil.rmtree(folder / "tokenizer")
+    assert "“tokenizer” of mine is not here" in recognise_folder(folder).reason
+
+
+def test_a_tensor_that_is_not_there_is_named(folder: Path) -> None:
+    path = next((folder / "unet").glob("*.safetensors"))
+    tensors = safetensors.torch.load_file(path)
+    gone = sorted(tensors)[40]
+    del tensors[gone]
+    safetensors.torch.save_file(tensors, path, {"format": "pt"})
+    with pytest.raises(WeightsRejected, match=f"“{gone}” is missing in the part unet of mine"):
+        load_pipeline(folder, CPU)
+
+
 def test_code_of_others_is_not_run(folder: Path) -> None:
     index = json.loads((folder / "model_index.json").read_text())
     index["unet"] = ["os", "system"]
@@ -402,9 +424,18 @@ def test_code_of_others_is_not_run(folder: Path) -> None:
         load_pipeline(folder, CPU)
 
 
-def test_a_full_memory_is_told(model: DiffusionModel, monkeypatch: Any) -> None:
+FULL = (
+    "DefaultCPUAllocator: not enough memory: you tried to allocate 9 bytes",
+    "[enforce fail at alloc_cpu.cpp:128] . DefaultCPUAllocator: can't allocate memory: you tried",
+    "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 8.00 GiB",
+    "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+)
+
+
+@pytest.mark.parametrize("said", FULL)
+def test_a_full_memory_is_told(model: DiffusionModel, monkeypatch: Any, said: str) -> None:
     def full(*_: Any, **__: Any) -> None:
-        raise RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 9 bytes")
+        raise RuntimeError(said)
 
     monkeypatch.setattr(type(model._first.unet), "forward", full)
     with pytest.raises(MemoryError):

@@ -76,6 +76,11 @@ class Spectacles:
             )
         return {"ip_adapter_image_embeds": seen}
 
+    def spare(self, order: Order) -> None:
+        """Take off what an order has no use for: layers are only joined where nothing is worn."""
+        if not any(one.model for one in order.recipe.references):
+            self._take_off()
+
     def _take_off(self) -> None:
         if self._worn:
             with quiet():

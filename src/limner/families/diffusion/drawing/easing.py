@@ -59,11 +59,18 @@ def _wait_by_parts(pipeline: Any) -> None:
 
 
 def _wait_by_blocks(pipeline: Any) -> None:
-    """Let blocks of layers wait; a part that does so already, of another pipeline, stays so."""
+    """Let blocks of layers wait; a part that does so already, of another pipeline, stays so.
+
+    Not the autoencoder's: it is small, and some are called by other doors than the one at which
+    waiting blocks are fetched.
+    """
     torch: Any = import_module("torch")
     offloading: Any = import_module("diffusers.hooks.group_offloading")
+    pipeline.vae.to("cuda")
     for part in pipeline.components.values():
-        if isinstance(part, torch.nn.Module) and not offloading._is_group_offload_enabled(part):  # noqa: SLF001 - none is public
+        if part is pipeline.vae or not isinstance(part, torch.nn.Module):
+            continue
+        if not offloading._is_group_offload_enabled(part):  # noqa: SLF001 - none is public
             offloading.apply_group_offloading(
                 part,
                 onload_device=torch.device("cuda"),

@@ -28,11 +28,11 @@ from limner.families.diffusion.composition.regions import Told, laid_out, told
 from limner.families.diffusion.composition.seeing import Eyes
 from limner.families.diffusion.composition.steering import Steering, steering_of
 from limner.families.diffusion.drawing.batches import batches
-from limner.families.diffusion.drawing.easing import eased, eases, named
+from limner.families.diffusion.drawing.easing import Ease, eased, eases, named
 from limner.families.diffusion.drawing.extras import clip_skip_of, guidance_of, profile_of
 from limner.families.diffusion.drawing.following import Follower
 from limner.families.diffusion.drawing.previews import LatentMap, fit_map
-from limner.families.diffusion.drawing.profiles import Tuning
+from limner.families.diffusion.drawing.profiles import Profile, Tuning
 from limner.families.diffusion.drawing.tiny_decoder import TinyDecoder, read_tiny_decoder
 from limner.families.diffusion.loading.pipelines import (
     Device,
@@ -170,7 +170,7 @@ class DiffusionModel:
         """Draw orders at once; where memory runs out, again in a way that takes less, if any."""
         if len(orders) > 1:
             try:
-                return self._draw(orders, watch)
+                return self._able(orders, watch)
             except MemoryError:
                 self._at_once = False
             told = "Memory ran out; drawing the pictures one after the other."
@@ -181,24 +181,44 @@ class DiffusionModel:
             ]
         for ease in eases(self._device.name, self._eased):
             try:
-                return self._draw(orders, watch)
+                return self._able(orders, watch)
             except MemoryError:
-                for pipeline in self._pipelines.values():
-                    ease.apply(pipeline)
-                self._eased = (*self._eased, ease.name)
                 told = f"Memory ran out; drawing again with {ease.what}."
-                watch.tell(Notice("less_memory", told))
+            self._ease(ease)
+            watch.tell(Notice("less_memory", told))
+        return self._able(orders, watch)
+
+    def _ease(self, ease: Ease) -> None:
+        """Take less memory from now on, in every pipeline; what was done for speed is undone."""
+        self._tuning.tune(Profile.EXACT, plain=False)
+        for pipeline in self._pipelines.values():
+            ease.apply(pipeline)
+        self._eased = (*self._eased, ease.name)
+
+    def _able(self, orders: Sequence[Order], watch: Watch) -> list[Pixels]:
+        """Draw orders at once; where a fast path cannot be gone here, again without it."""
+        try:
+            return self._draw(orders, watch)
+        except RuntimeError as error:
+            if not self._tuning.forgoable:
+                raise
+            reason = str(error).strip().split("\n")[0][:200]
+        self._tuning.forgo()
+        told = f"This machine cannot draw as fast as was asked ({reason}); drawing without that."
+        watch.tell(Notice("slower", told))
         return self._draw(orders, watch)
 
     def _draw(self, orders: Sequence[Order], watch: Watch) -> list[Pixels]:
         """Draw orders at once, which differ in words and seeds alone."""
+        with memory_told(), quiet():
+            return self._drawn(orders, watch)
+
+    def _drawn(self, orders: Sequence[Order], watch: Watch) -> list[Pixels]:
         order, recipe = orders[0], orders[0].recipe
         watch.token.check()
         if _keeps(recipe):
             return [order.inputs[InputRole.INIT].copy()]
-        self._wear(order)
-        plain = not (recipe.adapters or recipe.references)
-        self._tuning.tune(profile_of(recipe), plain)
+        self._tune(order)
         steering = steering_of(order, self._nets, self._eyes)
         pipeline = self._pipeline(recipe.task, steering)
         pipeline.scheduler = self._scheduler(recipe)
@@ -223,12 +243,24 @@ class DiffusionModel:
         guidance = guidance_of(recipe)
         way = nullcontext() if guidance is None else guided(pipeline, guidance)
         layout = laid_out(pipeline, regions, recipe.native_size)
-        with memory_told(), quiet(), layout, way, self._used.torch.random.fork_rng():
+        with layout, way, self._used.torch.random.fork_rng():
             # Stable Diffusion 3 takes the noise of its control from here, not from the generator.
             self._used.torch.manual_seed(recipe.seed)
             drawn = pipeline(**arguments).images
         self._most = max(self._most, len(orders))
         return [to_pixels(one) for one in drawn]
+
+    def _tune(self, order: Order) -> None:
+        """Put on and take off adapters, and what is done for speed, as a Recipe has it."""
+        recipe = order.recipe
+        plain = not (recipe.adapters or recipe.references)
+        if not plain:
+            self._tuning.tune(profile_of(recipe), plain)
+        self._wear(order)
+        if self._spectacles is not None:
+            self._spectacles.spare(order)
+        if plain:
+            self._tuning.tune(profile_of(recipe), plain)
 
     def _seen(self, order: Order, pipeline: Any) -> dict[str, Any]:
         """Return the arguments by which a pipeline sees the references of an order."""
@@ -252,9 +284,8 @@ class DiffusionModel:
                 [recipe.model_copy(update={"prompt": region.prompt})], pipeline, watch
             )
             call = {**asked, **words, "generator": self._generator(recipe)}
-            with memory_told(), quiet():
-                size = recipe.native_size
-                regions.append(told(pipeline, partial(pipeline, **call), region, mask, size))
+            size = recipe.native_size
+            regions.append(told(pipeline, partial(pipeline, **call), region, mask, size))
         return regions
 
     def _wear(self, order: Order) -> None:
@@ -280,11 +311,10 @@ class DiffusionModel:
         said = [(one.prompt, negative_of(one, pipeline, guidance)) for one in recipes]
         times, said = (len(said), said[:1]) if len(set(said)) == 1 else (1, said)
         prompts, against = zip(*said, strict=True)
-        with memory_told(), quiet():
-            key = (type(pipeline), prompts, against, limit, skip)
-            heard: Conditioning = self._conditions.get(
-                key, lambda: condition(pipeline, prompts, against, limit, skip)
-            )
+        key = (type(pipeline), prompts, against, limit, skip)
+        heard: Conditioning = self._conditions.get(
+            key, lambda: condition(pipeline, prompts, against, limit, skip)
+        )
         for notice in heard.notices:
             watch.tell(notice)
         # A copy, for what is kept must not change with what one call leaves out.
@@ -308,8 +338,7 @@ class DiffusionModel:
         return self._put_together(wanted, controlnet=steering.controlnet)
 
     def _put_together(self, wanted: type, **more: Any) -> Any:
-        with quiet():
-            return self._eased_in(wanted(**{**_parts_for(wanted, self._first), **more}))
+        return self._eased_in(wanted(**{**_parts_for(wanted, self._first), **more}))
 
     def _eased_in(self, pipeline: Any) -> Any:
         """Return a pipeline that answers from memory and takes as little as was decided."""

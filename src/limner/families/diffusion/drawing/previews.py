@@ -59,7 +59,6 @@ def fit_map(pipeline: Any, torch: Any) -> LatentMap:
 
     Raises WeightsRejected where it answers with what is no number because its weights are none.
     """
-    autoencoder = pipeline.vae
     scale = int(getattr(pipeline, "vae_scale_factor", 8))
     field = 1 if scale > _COARSE else _FIELD
     fields = np.repeat(np.repeat(chart(), field, axis=1), field, axis=2)
@@ -67,7 +66,7 @@ def fit_map(pipeline: Any, torch: Any) -> LatentMap:
     for row in np.split(fields, _PIECES, axis=1):
         for piece in np.split(row, _PIECES, axis=2):
             picture = np.repeat(np.repeat(piece, scale, axis=1), scale, axis=2)
-            latents = _encoded(autoencoder, picture, torch)
+            latents = _encoded(pipeline, picture, torch)
             if not np.isfinite(latents).all():
                 check_numbers("the model", pipeline)
                 latents = np.nan_to_num(latents)
@@ -76,9 +75,12 @@ def fit_map(pipeline: Any, torch: Any) -> LatentMap:
     return LatentMap(np.concatenate(seen, axis=1), np.concatenate(shown, axis=1))
 
 
-def _encoded(autoencoder: Any, picture: Floats, torch: Any) -> Floats:
+def _encoded(pipeline: Any, picture: Floats, torch: Any) -> Floats:
     """Return the latents of a picture, 3 × height × width in [0, 1], as denoisers see them."""
-    image = torch.from_numpy(picture[None] * 2 - 1).to(autoencoder.device, autoencoder.dtype)
+    autoencoder = pipeline.vae
+    # Not the autoencoder's own device: it may wait elsewhere until it is called.
+    place = pipeline._execution_device  # noqa: SLF001 - none is public
+    image = torch.from_numpy(picture[None] * 2 - 1).to(place, autoencoder.dtype)
     video = "causal" in type(autoencoder).__name__.lower() or _is_video(autoencoder)
     with torch.no_grad():
         encoded = autoencoder.encode(image[:, :, None] if video else image)
@@ -93,7 +95,7 @@ def spread(pipeline: Any, latents: Any, size: Size) -> Floats:
 
     Pipelines of transformers keep them as a row of patches.
     """
-    one = latents[:1]
+    one = latents[:1].float().cpu()
     if one.ndim == 3:
         height, width = _grid(one.shape[1], size)
         patches = one.transpose(1, 2).reshape(1, -1, height, width)
@@ -103,7 +105,7 @@ def spread(pipeline: Any, latents: Any, size: Size) -> Floats:
         parts = patches.reshape(-1, 2, 2, height, width).permute(0, 3, 1, 4, 2)
         one = parts.reshape(1, -1, 2 * height, 2 * width)
     one = one[:, :, 0] if one.ndim == 5 else one
-    values: Floats = one[0].float().cpu().numpy()
+    values: Floats = one[0].numpy()
     return values
 
 
@@ -118,8 +120,9 @@ def _grid(count: int, size: Size) -> tuple[int, int]:
 def _unnormed(autoencoder: Any, patches: Any) -> Any:
     """Return patches of FLUX.2 as they were before each of their channels was normed."""
     norm, shape = autoencoder.bn, (1, -1, 1, 1)
-    deviation = (norm.running_var + autoencoder.config.batch_norm_eps).sqrt()
-    return patches * deviation.view(shape) + norm.running_mean.view(shape)
+    mean, variance = norm.running_mean.float().cpu(), norm.running_var.float().cpu()
+    deviation = (variance + autoencoder.config.batch_norm_eps).sqrt()
+    return patches * deviation.view(shape) + mean.view(shape)
 
 
 def _is_video(autoencoder: Any) -> bool:

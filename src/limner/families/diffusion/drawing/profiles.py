@@ -9,6 +9,7 @@ faster   and steps whose first block changes little take the rest from the step 
          multiplies in 8 bits, the large layers of its blocks do
 """
 
+from collections.abc import Iterator
 from enum import StrEnum
 from importlib import import_module
 from typing import Any
@@ -71,13 +72,35 @@ def attention_kernel(device: str) -> str | None:
     return "_native_cudnn"
 
 
+def is_whole(denoiser: Any) -> bool:
+    """Whether weights are plain numbers that stay where they compute."""
+    plain = libraries().torch.nn.Parameter
+    for module in denoiser.modules():
+        hooks = getattr(module, "_diffusers_hook", None)
+        if hooks is not None and any(hooks.get_hook(name) for name in _WAITING):
+            return False
+        if module is not denoiser and hasattr(module, "_hf_hook"):
+            return False
+        for weight in module.parameters(recurse=False):
+            if type(weight) is not plain or not weight.is_floating_point() or weight.is_meta:
+                return False
+    return True
+
+
+_WAITING = ("layerwise_casting", "group_offloading")
+"""Hooks of diffusers under which weights lie elsewhere, or in another format, between uses."""
+
+
 class Tuning:
-    """What was changed in the parts of a pipeline for speed."""
+    """What was changed in the parts of a pipeline for speed.
+
+    Nothing is changed in weights that are packed, or that wait elsewhere while others compute.
+    """
 
     def __init__(self, pipeline: Any, device: str) -> None:
         self._pipeline = pipeline
         self._device = device
-        self._laid = self._fused = self._compiled = self._cached = False
+        self._laid = self._fused = self._compiled = self._cached = self._forgone = False
         self._narrowed: list[Any] = []
         self._kernel: str | None = None
 
@@ -86,14 +109,33 @@ class Tuning:
         """The kernel that attention was given to, as diffusers calls it; None for its own."""
         return self._kernel
 
+    @property
+    def forgoable(self) -> bool:
+        """Whether something is done that a machine may not be able to; see `forgo`."""
+        return self._compiled or bool(self._narrowed) or self._kernel is not None
+
+    def forgo(self) -> None:
+        """Take back, for good, what this machine cannot do: compiling, a kernel, 8 bits."""
+        self._forgone = True
+        self._narrow(False)
+        self._attend(None)
+        self._compile(False)
+
     def tune(self, profile: Profile, plain: bool) -> None:
-        """Make the parts draw by a profile; `plain` says that nothing lies beside their weights."""
+        """Make the parts draw by a profile; `plain` says that nothing lies beside their weights.
+
+        What is compiled knows nothing of adapters that are put on later, so with them nothing is.
+        """
         fast = profile is not Profile.EXACT
-        self._lay(fast)
-        self._fuse(fast and plain)
-        self._narrow(profile is Profile.FASTER and plain and multiplies_fp8(self._device))
-        self._attend(attention_kernel(self._device) if fast else None)
-        self._compile(fast and self._device == "cuda")
+        whole = fast and is_whole(self._denoiser)
+        able = fast and not self._forgone
+        eight = profile is Profile.FASTER and multiplies_fp8(self._device)
+        self._lay(whole)
+        self._compile(False if not (whole and plain) else self._compiled)
+        self._fuse(whole and plain)
+        self._narrow(able and whole and plain and eight)
+        self._attend(attention_kernel(self._device) if able else None)
+        self._compile(able and whole and plain and self._device == "cuda")
         self._cache(profile is Profile.FASTER and type(self._denoiser).__name__ in _TELLING)
 
     @property
@@ -121,14 +163,16 @@ class Tuning:
         self._fused = wanted
 
     def _attend(self, wanted: str | None) -> None:
-        denoiser = self._denoiser
-        if wanted == self._kernel or not hasattr(denoiser, "set_attention_backend"):
+        """Give attention to a kernel. diffusers' own way would change that of all models."""
+        if wanted == self._kernel:
             return
-        if wanted is None:
-            denoiser.reset_attention_backend()
-        else:
-            denoiser.set_attention_backend(wanted)
-        self._kernel = wanted
+        names: Any = import_module("diffusers.models.attention_dispatch")
+        kernel = None if wanted is None else names.AttentionBackendName(wanted)
+        found: Iterator[Any] = (getattr(one, "processor", None) for one in self._denoiser.modules())
+        processors = [one for one in found if hasattr(one, "_attention_backend")]
+        for processor in processors:
+            processor._attention_backend = kernel  # noqa: SLF001 - none is public
+        self._kernel = wanted if processors else None
 
     def _narrow(self, wanted: bool) -> None:
         if wanted is bool(self._narrowed):

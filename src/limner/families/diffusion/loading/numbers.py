@@ -6,7 +6,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from limner.families.diffusion.loading.pipelines import libraries, refusals
+from limner.families.diffusion.loading.pipelines import REMEDY, libraries, refusals
 
 _SCALES = (".scale_weight", ".weight_scale")
 """What is put after the name of a layer for the number that its fp8 weights are multiplied by."""
@@ -41,7 +41,7 @@ def reading(name: str) -> Iterator[None]:
         AttributeError,
         IndexError,
     )
-    with refusals(name):
+    with refusals(f"{name} could not be loaded", REMEDY):
         try:
             yield
         except bad as error:

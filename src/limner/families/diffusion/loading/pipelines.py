@@ -63,6 +63,10 @@ def libraries() -> Libraries:
         ) from error
 
 
+REMEDY = "Get the model again, or a newer Limner if the model is newer."
+"""What to do about a model that could not be loaded."""
+
+
 def load_pipeline(
     folder: Path,
     device: Device,
@@ -93,27 +97,32 @@ def load_pipeline(
         "variant": _variant(folder, tuple(described.components)),
         **(changes or {}),
     }
-    with refusals(folder.name), quiet():
+    with refusals(f"{folder.name} could not be loaded", REMEDY):
         pipeline = pipeline_class.from_pretrained(folder, **options, **spared)
     check_numbers(folder.name, pipeline, _IN_EVERY_PICTURE)
-    return pipeline.to(device.name) if moved else pipeline
+    return placed(pipeline, device) if moved else pipeline
+
+
+def placed(part: Any, device: Device) -> Any:
+    """Return a pipeline or network on its device; raises MemoryError where it does not fit."""
+    with memory_told():
+        return part.to(device.name)
 
 
 @contextmanager
-def refusals(name: str) -> Iterator[None]:
+def refusals(what: str, remedy: str) -> Iterator[None]:
     """Turn what the libraries raise for bad weights into WeightsRejected, full memory told apart.
 
-    `name` is what is being loaded.
+    `what` begins the message: what could not be done. `remedy` ends it.
     """
+    damaged = import_module("safetensors").SafetensorError
     try:
-        yield
-    except (OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
+        with quiet():
+            yield
+    except (OSError, ValueError, KeyError, RuntimeError, TypeError, damaged) as error:
         if _is_memory(error):
             raise MemoryError from error
-        raise WeightsRejected(
-            f"{name} could not be loaded: {_first_line(error)} Get the model again, or a "
-            "newer Limner if the model is newer."
-        ) from error
+        raise WeightsRejected(f"{what}: {_first_line(error)} {remedy}") from error
 
 
 def parts_of(pipeline: Any) -> dict[str, Any]:
@@ -196,6 +205,11 @@ def check_numbers(model: str, pipeline: Any, which: re.Pattern[str] = _ALL) -> N
     torch = libraries().torch
     for name, part in parts_of(pipeline).items():
         for key, tensor in part.state_dict().items():
+            if tensor.is_meta and which is not _ALL:
+                raise WeightsRejected(
+                    f"“{key}” is missing in the part {name} of {model}: the file is not whole. Get "
+                    "the model again."
+                )
             if not (tensor.is_floating_point() and which.match(f"{name}.{key}")):
                 continue
             # The sum is neither if any number is; it needs no copy of the tensor.
@@ -255,8 +269,13 @@ def memory_told() -> Iterator[None]:
         raise
 
 
+_FULL = ("not enough memory", "out of memory", "allocate memory", "bad_alloc", "alloc_failed")
+"""What torch, its libraries and the system say when memory is full, in small letters."""
+
+
 def _is_memory(error: BaseException) -> bool:
-    return "not enough memory" in str(error) or "out of memory" in str(error).lower()
+    said = str(error).lower()
+    return any(one in said for one in _FULL)
 
 
 def _first_line(error: BaseException) -> str:

@@ -1,5 +1,6 @@
 """Models in memory the way a planner chose: number formats, narrow weights, parts that wait."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
@@ -9,7 +10,12 @@ from typing import Any
 from limner.domain.errors import OutOfMemory
 from limner.domain.event import Notice
 from limner.families.diffusion.loading.hardware import machine_here
-from limner.families.diffusion.loading.pipelines import Device, libraries, load_pipeline
+from limner.families.diffusion.loading.pipelines import (
+    Device,
+    libraries,
+    load_pipeline,
+    placed,
+)
 from limner.families.diffusion.loading.single import Single
 from limner.families.diffusion.planning.activations import Work
 from limner.families.diffusion.planning.demand import Machine, Way, storage_of
@@ -112,7 +118,7 @@ def load_way(
     for name, storage in narrow.items():
         if storage in _NARROW:
             _narrow(getattr(pipeline, name), getattr(used.torch, _NARROW[storage]), device)
-    return pipeline if way.offload != "none" else pipeline.to(device.name)
+    return pipeline if way.offload != "none" else placed(pipeline, device)
 
 
 def _options(parts: Sequence[Part], narrow: Mapping[str, str], way: Way) -> dict[str, Any]:
@@ -147,13 +153,16 @@ def _options(parts: Sequence[Part], narrow: Mapping[str, str], way: Way) -> dict
 def _narrow(part: Any, storage: Any, device: Device) -> None:
     """Keep the weights of a part's layers in a narrow format; each is widened while it computes.
 
-    Norms and embeddings stay wide: they are small, and errors in them are not. So does `wo` of
-    T5, to whose number format it turns what it computes.
+    Norms and embeddings stay wide: they are small, and errors in them are not. So do layers to
+    whose number format pipelines turn what they read: `wo` of T5, the embedder of times of
+    Z-Image, and the first layer of each part, which stands for it.
     """
     torch, hooks = libraries().torch, libraries().diffusers.hooks
     compute = device.torch_dtype
     layerwise = import_module("diffusers.hooks.layerwise_casting")
-    spared = (*layerwise.DEFAULT_SKIP_MODULES_PATTERN, r"\.wo$")
+    first = next(name.rpartition(".")[0] for name, _ in part.named_parameters())
+    own = (r"\.wo$", "^t_embedder", *((f"^{re.escape(first)}$",) if first else ()))
+    spared = (*layerwise.DEFAULT_SKIP_MODULES_PATTERN, *own)
     wide = (torch.nn.Embedding,)
     hooks.apply_layerwise_casting(part, storage, compute, spared, wide)
     for module in part.modules():

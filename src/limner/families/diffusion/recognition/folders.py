@@ -62,6 +62,7 @@ def recognise_folder(folder: Path) -> Finding:
         if found.kind is not Kind.DENOISER:
             return _other(pipeline)
         encoders = _encoders(pipeline)
+        _check_others(folder, pipeline, name)
     except WeightsRejected as error:
         return Finding(Kind.REFUSED, error.message)
     title = found.reason.removeprefix("The denoiser of ").removesuffix(", without the other parts.")
@@ -221,6 +222,23 @@ def _words(folder: Path, pipeline: Pipeline) -> tuple[str, ...]:
         said or "",
         str(pipeline.settings.get("_name_or_path", "")),
     )
+
+
+def _check_others(folder: Path, pipeline: Pipeline, denoiser: str) -> None:
+    """Refuse a folder where another part than the denoiser is cut short, or words have no table."""
+    for name, part in pipeline.components.items():
+        missing = read_weights(part.weights).missing if name != denoiser else 0
+        if missing:
+            raise WeightsRejected(
+                f"The part “{name}” of {folder.name} was not copied whole: {missing / 1e6:,.1f} MB "
+                "are missing. Get it again."
+            )
+    read = [name for name, entry in pipeline.settings.items() if _is_part(entry)]
+    for name in read:
+        if re.fullmatch(r"tokenizer(_\d)?", name) and not any(_entries(folder / name)):
+            raise WeightsRejected(
+                f"The part “{name}” of {folder.name} is not here. Get the whole folder."
+            )
 
 
 def _encoders(pipeline: Pipeline) -> tuple[str, ...]:
