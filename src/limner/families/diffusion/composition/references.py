@@ -20,7 +20,9 @@ from limner.families.diffusion.loading.pipelines import (
     bytes_in,
     libraries,
     memory_told,
+    placed,
     quiet,
+    refusals,
 )
 from limner.families.family import Order
 
@@ -92,7 +94,9 @@ class Spectacles:
         files = [next(path for name, path in one.items() if "/" not in name) for one in adapters]
         used = libraries()
         try:
-            with quiet():
+            with refusals(
+                f"{files[0].name} with its {ENCODER} could not be put on", "Get both anew."
+            ):
                 eyes = used.transformers.CLIPVisionModelWithProjection.from_pretrained(
                     encoder,
                     dtype=self._device.torch_dtype,
@@ -107,12 +111,9 @@ class Spectacles:
                     image_encoder_folder=None,
                     local_files_only=True,
                 )
-        except (OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
+        except (WeightsRejected, MemoryError):
             self._pipeline.register_modules(image_encoder=None)
-            said = str(error).strip().split("\n")[0][:200]
-            raise WeightsRejected(
-                f"{files[0].name} with its {ENCODER} could not be put on: {said}"
-            ) from error
+            raise
 
 
 class Redux:
@@ -161,22 +162,17 @@ class Redux:
         used, dtype = libraries(), self._device.torch_dtype
         options = {"local_files_only": True, "use_safetensors": True}
         modeling: Any = import_module("diffusers.pipelines.flux.modeling_flux")
-        try:
-            with quiet():
-                extractor = used.transformers.SiglipImageProcessor.from_pretrained(
-                    folder / "feature_extractor", local_files_only=True
-                )
-                eyes = used.transformers.SiglipVisionModel.from_pretrained(
-                    folder / ENCODER, dtype=dtype, **options
-                )
-                embedder = modeling.ReduxImageEncoder.from_pretrained(
-                    folder / "image_embedder", torch_dtype=dtype, **options
-                )
-        except (OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
-            said = str(error).strip().split("\n")[0][:200]
-            raise WeightsRejected(f"{folder.name} could not be loaded: {said}") from error
-        place = self._device.name
-        return extractor, eyes.to(place).eval(), embedder.to(place).eval()
+        with refusals(f"{folder.name} could not be loaded", "Get it again."):
+            extractor = used.transformers.SiglipImageProcessor.from_pretrained(
+                folder / "feature_extractor", local_files_only=True
+            )
+            eyes = used.transformers.SiglipVisionModel.from_pretrained(
+                folder / ENCODER, dtype=dtype, **options
+            )
+            embedder = modeling.ReduxImageEncoder.from_pretrained(
+                folder / "image_embedder", torch_dtype=dtype, **options
+            )
+        return extractor, *(placed(one, self._device).eval() for one in (eyes, embedder))
 
 
 def _scale(reference: Reference, unet: Any) -> Any:

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from limner.domain.composition import Control, ControlKind
-from limner.domain.errors import WeightsRejected
 from limner.domain.recipe import Size
 from limner.families import raster
 from limner.families.diffusion.companions.sight import CONFIG, FINDER, Sight, sight_of
@@ -22,7 +21,8 @@ from limner.families.diffusion.loading.pipelines import (
     bytes_in,
     libraries,
     memory_told,
-    quiet,
+    placed,
+    refusals,
 )
 from limner.families.family import Pixels
 
@@ -79,17 +79,11 @@ def _loaded(kind: ControlKind, files: Mapping[str, Path], device: Device) -> Any
 
 
 def _network(kind: Any, folder: Path, device: Device) -> Any:
-    try:
-        with quiet():
-            network = kind.from_pretrained(
-                folder, local_files_only=True, use_safetensors=True, dtype=device.torch_dtype
-            )
-    except (OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
-        said = str(error).strip().split("\n")[0][:200]
-        raise WeightsRejected(
-            f"{folder.name} could not be loaded: {said}. Get it again."
-        ) from error
-    return network.to(device.name).eval()
+    with refusals(f"{folder.name} could not be loaded", "Get it again."):
+        network = kind.from_pretrained(
+            folder, local_files_only=True, use_safetensors=True, dtype=device.torch_dtype
+        )
+    return placed(network, device).eval()
 
 
 def _depths(network: Any, sight: Sight, picture: Pixels, device: Device) -> Pixels:
