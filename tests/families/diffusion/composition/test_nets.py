@@ -22,7 +22,7 @@ import diffusers  # noqa: E402 - it needs what the lines above ask for
 import safetensors.torch  # noqa: E402
 import torch  # noqa: E402
 
-from limner.families.diffusion.composition import nets  # noqa: E402
+from limner.families.diffusion.composition import alone as one_file  # noqa: E402
 from limner.families.diffusion.composition.maps import lines_of  # noqa: E402
 from tests.families.diffusion import tiny  # noqa: E402
 from tests.families.diffusion.composition.test_steering import (  # noqa: E402
@@ -132,7 +132,7 @@ def test_a_union_in_one_file(
     model = one.load()
     loaded = model._nets.of(followed(Task.TEXT_TO_IMAGE, (net, control(CANNY), picture())))[0]
     shape = {**loaded.config}
-    monkeypatch.setattr(nets, "PARTS", {"sdxl": {"unet": _without(shape, "num_control_type")}})
+    monkeypatch.setattr(one_file, "PARTS", {"sdxl": {"unet": _without(shape, "num_control_type")}})
     path = tmp_path / "xinsir_promax.safetensors"
     safetensors.torch.save_file(loaded.state_dict(), path)
     assert_same(model, net, path, "sdxl")
@@ -159,6 +159,59 @@ def alone(order: Order, path: Path) -> Order:
     recipe = order.recipe.model_copy(update={"controls": (changed,)})
     parts = {ref.sha256: {"controlnet.safetensors": path}}
     return Order(recipe, order.inputs, order.controls, parts=parts)
+
+
+@pytest.fixture(scope="module")
+def flux(tmp_path_factory: pytest.TempPathFactory) -> Model:
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("flux") / "model"
+    return Model(facts_of("flux1", "dev"), tiny.save(tiny.flux(), folder))
+
+
+FLUX: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "union": {"num_mode": 10},
+    "deep": {"num_layers": 3, "num_single_layers": 0, "guidance_embeds": False},
+}
+
+
+@pytest.mark.parametrize("made", FLUX.values(), ids=FLUX)
+def test_flux_in_one_file(flux: Model, made: dict[str, Any], tmp_path: Path) -> None:
+    model = flux.load()
+    net = shaken(tiny.flux_control(model._first, **made))
+    folder = written(net, tmp_path / "FLUX.1-dev-ControlNet")
+    path = tmp_path / "FLUX.1-dev-ControlNet-Union-Pro.safetensors"
+    safetensors.torch.save_file(net.state_dict(), path)
+    assert_same(model, folder, path, "flux1")
+    assert shape_of(one_file.read_alone(path, model._first)) == shape_of(net)
+
+
+def shape_of(net: Any) -> dict[str, Any]:
+    """What a net was made with; a tuple is a list once it was written."""
+    shape = {key: one for key, one in net.config.items() if key[0] != "_"}
+    return {**shape, "axes_dims_rope": list(shape["axes_dims_rope"])}
+
+
+def test_flux_that_reads_pictures_by_a_net_in_one_file(flux: Model, tmp_path: Path) -> None:
+    pipeline = flux.load()._first
+    net = shaken(tiny.flux_control(pipeline, conditioning_embedding_channels=16, patch_size=2))
+    path = tmp_path / "flux-canny-controlnet-diffusers.safetensors"
+    safetensors.torch.save_file(net.state_dict(), path)
+    loaded = one_file.read_alone(path, pipeline)
+    assert shape_of(loaded) == shape_of(net)
+    assert all(torch.equal(one, net.state_dict()[key]) for key, one in loaded.state_dict().items())
+
+
+def test_qwen_image_in_one_file(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    pipeline = tiny.qwen_image(layers=2)
+    model = Model(facts_of("qwen-image", "base"), tiny.save(pipeline, tmp_path / "model")).load()
+    net = shaken(tiny.qwen_control(pipeline, num_layers=2))
+    folder = written(net, tmp_path / "net")
+    path = tmp_path / "Qwen-Image-InstantX-ControlNet-Union.sft"
+    safetensors.torch.save_file(net.state_dict(), path)
+    assert_same(model, folder, path, "qwen-image")
+    assert shape_of(one_file.read_alone(path, model._first)) == shape_of(net)
 
 
 @pytest.mark.parametrize("version", ["1.0", "2.0", "2.1"])
