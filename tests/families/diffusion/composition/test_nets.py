@@ -214,6 +214,74 @@ def test_qwen_image_in_one_file(tmp_path: Path) -> None:
     assert shape_of(one_file.read_alone(path, model._first)) == shape_of(net)
 
 
+@pytest.mark.parametrize("task", [Task.TEXT_TO_IMAGE, Task.IMAGE_TO_IMAGE, Task.INPAINT])
+@pytest.mark.parametrize("modes", [(None, None), (0, None), (None, 4), (0, 4)])
+def test_unions_and_others_of_flux_steer_together(
+    flux: Model, modes: tuple[int | None, int | None], task: Task, tmp_path: Path
+) -> None:
+    model = flux.load()
+    maps = [drawing(picture()), picture()]
+    kinds = (CANNY, POSE)
+    asked = []
+    for place, (mode, kind) in enumerate(zip(modes, kinds, strict=True)):
+        union = {} if mode is None else {"num_mode": 5}
+        net = shaken(tiny.flux_control(model._first, **union))
+        folder = written(net, tmp_path / f"net-{place}")
+        asked.append((folder, control(kind, weight=0.8, end=0.75), maps[place]))
+    order = followed(task, *asked)
+    drawn = draw(model, order)
+    wanted: Any = getattr(diffusers, flux.facts.controls[task])
+    parts = dict(flux.made(flux.facts.pipelines[task]).components)
+    known = wanted._get_signature_keys(wanted)[0]
+    parts = {name: one for name, one in parts.items() if name in known}
+    pipeline = wanted(**parts, controlnet=list(model._nets.of(order)))
+    expected = pipeline(
+        **asked_of(task, flux.facts, pipeline),
+        control_image=[image(pixels) for pixels in maps],
+        control_mode=list(modes),
+        controlnet_conditioning_scale=[0.8, 0.8],
+        control_guidance_end=[0.75, 0.75],
+        generator=torch.Generator("cpu").manual_seed(SEED),
+    ).images[0]
+    assert np.array_equal(drawn, np.asarray(expected.convert("RGBA")))
+
+
+def test_a_union_of_flux_takes_all_lines_for_edges_and_refuses_what_it_was_not_taught(
+    flux: Model, tmp_path: Path
+) -> None:
+    model = flux.load()
+    net = written(shaken(tiny.flux_control(model._first, num_mode=2)), tmp_path / "union")
+    task, lines = Task.TEXT_TO_IMAGE, drawing(picture())
+    edges = draw(model, followed(task, (net, control(CANNY), lines)))
+    for kind in (ControlKind.LINEART, ControlKind.SOFT_EDGE, ControlKind.SCRIBBLE):
+        assert np.array_equal(draw(model, followed(task, (net, control(kind), lines))), edges)
+    tiled = draw(model, followed(task, (net, control(ControlKind.TILE), lines)))
+    assert not np.array_equal(tiled, edges)
+    taught = "canny, lineart, softedge, scribble, tile"
+    with pytest.raises(InvalidOption, match=f"union was not taught pose. It was taught: {taught}."):
+        draw(model, followed(task, (net, control(POSE), lines)))
+
+
+def test_nets_of_flux_that_were_not_taught_alike_do_not_mix(flux: Model, tmp_path: Path) -> None:
+    model = flux.load()
+    one = written(shaken(tiny.flux_control(model._first)), tmp_path / "guided")
+    other = written(
+        shaken(tiny.flux_control(model._first, guidance_embeds=False)), tmp_path / "free"
+    )
+    asked = [(net, control(CANNY), picture()) for net in (one, other)]
+    with pytest.raises(InvalidOption, match="guided and free do not steer together"):
+        draw(model, followed(Task.TEXT_TO_IMAGE, *asked))
+
+
+def test_a_net_of_z_image_without_a_mask_does_not_inpaint(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    pipeline = tiny.z_image()
+    model = Model(facts_of("z-image", "turbo"), tiny.save(pipeline, tmp_path / "model")).load()
+    net = written(shaken(tiny.z_image_control(pipeline, "1.0")), tmp_path / "old")
+    with pytest.raises(InvalidOption, match="old knows nothing of masks"):
+        draw(model, followed(Task.INPAINT, (net, control(CANNY), picture())))
+
+
 @pytest.mark.parametrize("version", ["1.0", "2.0", "2.1"])
 def test_z_image_in_one_file(version: str, tmp_path: Path) -> None:
     torch.manual_seed(0)
