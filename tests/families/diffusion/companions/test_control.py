@@ -124,6 +124,15 @@ def test_folders_say_so_too_and_the_weights_in_one_name_it(
         catalog.find(str(flux / "diffusion_pytorch_model.safetensors"))
 
 
+def test_a_folder_may_hold_half_precision_alone(catalog: Catalog, tmp_path: Path) -> None:
+    folder, name = tmp_path / "net", "diffusion_pytorch_model.fp16.safetensors"
+    save(folder / name, FLUX)
+    (folder / "config.json").write_text('{"_class_name": "FluxControlNetModel"}')
+    card = catalog.find(str(folder))
+    assert [one.name for one in card.files] == ["config.json", name]
+    assert catalog.locate(card).files[name] == folder / name
+
+
 def test_other_parts_say_what_they_are(catalog: Catalog, tmp_path: Path) -> None:
     path = save(tmp_path / "ae.safetensors", pub.vae_diffusers())
     with pytest.raises(ModelNotFound, match=r"ae\.safetensors is not usable by itself: An autoenc"):

@@ -282,6 +282,18 @@ def test_a_net_of_z_image_without_a_mask_does_not_inpaint(tmp_path: Path) -> Non
         draw(model, followed(Task.INPAINT, (net, control(CANNY), picture())))
 
 
+def test_a_folder_in_half_precision_is_read(flux: Model, tmp_path: Path) -> None:
+    model = flux.load()
+    net = shaken(tiny.flux_control(model._first)).half()
+    net.save_pretrained(tmp_path / "half", variant="fp16")
+    whole = written(net.float(), tmp_path / "whole")
+    half, same = (
+        draw(model, followed(Task.TEXT_TO_IMAGE, (one, control(CANNY), picture())))
+        for one in (tmp_path / "half", whole)
+    )
+    assert np.array_equal(half, same)
+
+
 @pytest.mark.parametrize("version", ["1.0", "2.0", "2.1"])
 def test_z_image_in_one_file(version: str, tmp_path: Path) -> None:
     torch.manual_seed(0)

@@ -114,10 +114,7 @@ class ControlFamily:
             )
         if _fills(Part(read_header(weights).tensors)):
             raise _refused(path, found, _FILLS)
-        files = tuple(
-            local_file(one, sha256_of).model_copy(update={"name": called})
-            for one, called in ((path / CONFIG, CONFIG), (weights, WEIGHTS))
-        )
+        files = tuple(local_file(one, sha256_of) for one in (path / CONFIG, weights))
         return self._card(path, replace(found, family=family), files)
 
     def _alone(self, path: Path, sha256_of: Hash) -> ModelCard | None:

@@ -70,7 +70,7 @@ def _from_folder(files: Mapping[str, Path], device: Device) -> Any:
     kind = class_of(folder)
     if kind not in NETS:
         raise WeightsRejected(f"{folder.name} is no ControlNet that Limner knows.")
-    half = files[WEIGHTS].name != WEIGHTS
+    half = WEIGHTS not in files
     with refusing(f"{folder.name} could not be loaded", "Get it again."):
         net = getattr(libraries().diffusers, kind).from_pretrained(
             folder,
