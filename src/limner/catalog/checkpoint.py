@@ -5,9 +5,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from limner.catalog.disk import storage_errors
+from limner.catalog.trees import WEIGHTS
 from limner.domain.card import ModelCard
 from limner.domain.errors import ModelNotFound, WeightsRejected
 from limner.families.checkpoint import PICKLED, looks_pickled
+from limner.families.diffusion.recognition.finding import Kind
+from limner.families.diffusion.recognition.layouts import recognise_file
 from limner.families.family import Family, Hash
 
 _LOOK_AT = 1_000
@@ -18,8 +21,8 @@ def recognise(path: Path, families: Iterable[Family], sha256_of: Hash) -> ModelC
     """Return the card of the checkpoint at `path`, a file or a folder.
 
     Raises WeightsRejected for a pickle, whatever its name, and ModelNotFound when no family
-    knows the checkpoint. A folder is refused for its pickles only when no family knows it: one
-    may lie unread beside good weights.
+    knows the checkpoint, saying what it is if that can be told. A folder is refused for its
+    pickles only when no family knows it: one may lie unread beside good weights.
     """
     if path.is_file() and _is_pickle(path):
         raise _never(path)
@@ -32,6 +35,10 @@ def recognise(path: Path, families: Iterable[Family], sha256_of: Hash) -> ModelC
         for inner in _files_in(path):
             if _is_pickle(inner):
                 raise _never(inner)
+    if path.suffix.lower() in WEIGHTS and path.is_file():
+        found = recognise_file(path)
+        if found.kind not in (Kind.UNKNOWN, Kind.REFUSED):
+            raise ModelNotFound(f"{path} is not usable by itself: {found.reason}")
     raise ModelNotFound(
         f"{path} is not a checkpoint of any model family that Limner knows. "
         "`limner models list` shows what it runs."

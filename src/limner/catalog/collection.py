@@ -211,7 +211,9 @@ class Collection:
                 reasons.append(error.message)
                 continue
             return _usable(whole_path(path), card, kind)
-        return replace(seen, reason=" ".join(dict.fromkeys((seen.reason, *reasons))))
+        said = any(seen.reason.lower() in one.lower() for one in reasons)
+        reasons = reasons if said else [seen.reason, *reasons]
+        return replace(seen, reason=" ".join(dict.fromkeys(reasons)))
 
     def _likely(self, kind: str, family: str) -> Sequence[Family]:
         """Return the families to ask, the one that will most likely know first."""

@@ -582,9 +582,9 @@ def _beside(kind: Any, transformer: Any, **changes: Any) -> Any:
     return kind(**{**shape, **changes})
 
 
-def flux_control(pipeline: Any) -> Any:
+def flux_control(pipeline: Any, **changes: Any) -> Any:
     """A ControlNet for FLUX.1."""
-    return _beside(diffusers.FluxControlNetModel, pipeline.transformer)
+    return _beside(diffusers.FluxControlNetModel, pipeline.transformer, **changes)
 
 
 def sd3_control(pipeline: Any) -> Any:
@@ -592,9 +592,9 @@ def sd3_control(pipeline: Any) -> Any:
     return _beside(diffusers.SD3ControlNetModel, pipeline.transformer, num_layers=1)
 
 
-def qwen_control(pipeline: Any) -> Any:
+def qwen_control(pipeline: Any, **changes: Any) -> Any:
     """A ControlNet for Qwen-Image."""
-    return _beside(diffusers.QwenImageControlNetModel, pipeline.transformer)
+    return _beside(diffusers.QwenImageControlNetModel, pipeline.transformer, **changes)
 
 
 def sana_control(pipeline: Any) -> Any:

@@ -22,7 +22,7 @@ import diffusers  # noqa: E402 - it needs what the lines above ask for
 import safetensors.torch  # noqa: E402
 import torch  # noqa: E402
 
-from limner.families.diffusion.composition import nets  # noqa: E402
+from limner.families.diffusion.composition import alone as one_file  # noqa: E402
 from limner.families.diffusion.composition.maps import lines_of  # noqa: E402
 from tests.families.diffusion import tiny  # noqa: E402
 from tests.families.diffusion.composition.test_steering import (  # noqa: E402
@@ -132,7 +132,7 @@ def test_a_union_in_one_file(
     model = one.load()
     loaded = model._nets.of(followed(Task.TEXT_TO_IMAGE, (net, control(CANNY), picture())))[0]
     shape = {**loaded.config}
-    monkeypatch.setattr(nets, "PARTS", {"sdxl": {"unet": _without(shape, "num_control_type")}})
+    monkeypatch.setattr(one_file, "PARTS", {"sdxl": {"unet": _without(shape, "num_control_type")}})
     path = tmp_path / "xinsir_promax.safetensors"
     safetensors.torch.save_file(loaded.state_dict(), path)
     assert_same(model, net, path, "sdxl")
@@ -159,6 +159,139 @@ def alone(order: Order, path: Path) -> Order:
     recipe = order.recipe.model_copy(update={"controls": (changed,)})
     parts = {ref.sha256: {"controlnet.safetensors": path}}
     return Order(recipe, order.inputs, order.controls, parts=parts)
+
+
+@pytest.fixture(scope="module")
+def flux(tmp_path_factory: pytest.TempPathFactory) -> Model:
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("flux") / "model"
+    return Model(facts_of("flux1", "dev"), tiny.save(tiny.flux(), folder))
+
+
+FLUX: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "union": {"num_mode": 10},
+    "deep": {"num_layers": 3, "num_single_layers": 0, "guidance_embeds": False},
+}
+
+
+@pytest.mark.parametrize("made", FLUX.values(), ids=FLUX)
+def test_flux_in_one_file(flux: Model, made: dict[str, Any], tmp_path: Path) -> None:
+    model = flux.load()
+    net = shaken(tiny.flux_control(model._first, **made))
+    folder = written(net, tmp_path / "FLUX.1-dev-ControlNet")
+    path = tmp_path / "FLUX.1-dev-ControlNet-Union-Pro.safetensors"
+    safetensors.torch.save_file(net.state_dict(), path)
+    assert_same(model, folder, path, "flux1")
+    assert shape_of(one_file.read_alone(path, model._first)) == shape_of(net)
+
+
+def shape_of(net: Any) -> dict[str, Any]:
+    """What a net was made with; a tuple is a list once it was written."""
+    shape = {key: one for key, one in net.config.items() if key[0] != "_"}
+    return {**shape, "axes_dims_rope": list(shape["axes_dims_rope"])}
+
+
+def test_flux_that_reads_pictures_by_a_net_in_one_file(flux: Model, tmp_path: Path) -> None:
+    pipeline = flux.load()._first
+    net = shaken(tiny.flux_control(pipeline, conditioning_embedding_channels=16, patch_size=2))
+    path = tmp_path / "flux-canny-controlnet-diffusers.safetensors"
+    safetensors.torch.save_file(net.state_dict(), path)
+    loaded = one_file.read_alone(path, pipeline)
+    assert shape_of(loaded) == shape_of(net)
+    assert all(torch.equal(one, net.state_dict()[key]) for key, one in loaded.state_dict().items())
+
+
+def test_qwen_image_in_one_file(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    pipeline = tiny.qwen_image(layers=2)
+    model = Model(facts_of("qwen-image", "base"), tiny.save(pipeline, tmp_path / "model")).load()
+    net = shaken(tiny.qwen_control(pipeline, num_layers=2))
+    folder = written(net, tmp_path / "net")
+    path = tmp_path / "Qwen-Image-InstantX-ControlNet-Union.sft"
+    safetensors.torch.save_file(net.state_dict(), path)
+    assert_same(model, folder, path, "qwen-image")
+    assert shape_of(one_file.read_alone(path, model._first)) == shape_of(net)
+
+
+@pytest.mark.parametrize("task", [Task.TEXT_TO_IMAGE, Task.IMAGE_TO_IMAGE, Task.INPAINT])
+@pytest.mark.parametrize("modes", [(None, None), (0, None), (None, 4), (0, 4)])
+def test_unions_and_others_of_flux_steer_together(
+    flux: Model, modes: tuple[int | None, int | None], task: Task, tmp_path: Path
+) -> None:
+    model = flux.load()
+    maps = [drawing(picture()), picture()]
+    kinds = (CANNY, POSE)
+    asked = []
+    for place, (mode, kind) in enumerate(zip(modes, kinds, strict=True)):
+        union = {} if mode is None else {"num_mode": 5}
+        net = shaken(tiny.flux_control(model._first, **union))
+        folder = written(net, tmp_path / f"net-{place}")
+        asked.append((folder, control(kind, weight=0.8, end=0.75), maps[place]))
+    order = followed(task, *asked)
+    drawn = draw(model, order)
+    wanted: Any = getattr(diffusers, flux.facts.controls[task])
+    parts = dict(flux.made(flux.facts.pipelines[task]).components)
+    known = wanted._get_signature_keys(wanted)[0]
+    parts = {name: one for name, one in parts.items() if name in known}
+    pipeline = wanted(**parts, controlnet=list(model._nets.of(order)))
+    expected = pipeline(
+        **asked_of(task, flux.facts, pipeline),
+        control_image=[image(pixels) for pixels in maps],
+        control_mode=list(modes),
+        controlnet_conditioning_scale=[0.8, 0.8],
+        control_guidance_end=[0.75, 0.75],
+        generator=torch.Generator("cpu").manual_seed(SEED),
+    ).images[0]
+    assert np.array_equal(drawn, np.asarray(expected.convert("RGBA")))
+
+
+def test_a_union_of_flux_takes_all_lines_for_edges_and_refuses_what_it_was_not_taught(
+    flux: Model, tmp_path: Path
+) -> None:
+    model = flux.load()
+    net = written(shaken(tiny.flux_control(model._first, num_mode=2)), tmp_path / "union")
+    task, lines = Task.TEXT_TO_IMAGE, drawing(picture())
+    edges = draw(model, followed(task, (net, control(CANNY), lines)))
+    for kind in (ControlKind.LINEART, ControlKind.SOFT_EDGE, ControlKind.SCRIBBLE):
+        assert np.array_equal(draw(model, followed(task, (net, control(kind), lines))), edges)
+    tiled = draw(model, followed(task, (net, control(ControlKind.TILE), lines)))
+    assert not np.array_equal(tiled, edges)
+    taught = "canny, lineart, softedge, scribble, tile"
+    with pytest.raises(InvalidOption, match=f"union was not taught pose. It was taught: {taught}."):
+        draw(model, followed(task, (net, control(POSE), lines)))
+
+
+def test_nets_of_flux_that_were_not_taught_alike_do_not_mix(flux: Model, tmp_path: Path) -> None:
+    model = flux.load()
+    one = written(shaken(tiny.flux_control(model._first)), tmp_path / "guided")
+    other = written(
+        shaken(tiny.flux_control(model._first, guidance_embeds=False)), tmp_path / "free"
+    )
+    asked = [(net, control(CANNY), picture()) for net in (one, other)]
+    with pytest.raises(InvalidOption, match="guided and free do not steer together"):
+        draw(model, followed(Task.TEXT_TO_IMAGE, *asked))
+
+
+def test_a_net_of_z_image_without_a_mask_does_not_inpaint(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    pipeline = tiny.z_image()
+    model = Model(facts_of("z-image", "turbo"), tiny.save(pipeline, tmp_path / "model")).load()
+    net = written(shaken(tiny.z_image_control(pipeline, "1.0")), tmp_path / "old")
+    with pytest.raises(InvalidOption, match="old knows nothing of masks"):
+        draw(model, followed(Task.INPAINT, (net, control(CANNY), picture())))
+
+
+def test_a_folder_in_half_precision_is_read(flux: Model, tmp_path: Path) -> None:
+    model = flux.load()
+    net = shaken(tiny.flux_control(model._first)).half()
+    net.save_pretrained(tmp_path / "half", variant="fp16")
+    whole = written(net.float(), tmp_path / "whole")
+    half, same = (
+        draw(model, followed(Task.TEXT_TO_IMAGE, (one, control(CANNY), picture())))
+        for one in (tmp_path / "half", whole)
+    )
+    assert np.array_equal(half, same)
 
 
 @pytest.mark.parametrize("version", ["1.0", "2.0", "2.1"])

@@ -32,7 +32,7 @@ import safetensors.torch  # noqa: E402
 import torch  # noqa: E402
 
 from limner.domain.card import Installed  # noqa: E402
-from limner.families.diffusion.composition import nets  # noqa: E402
+from limner.families.diffusion.composition import alone as one_file  # noqa: E402
 from limner.families.diffusion.composition.maps import lines_of  # noqa: E402
 from limner.families.diffusion.drawing.model import DiffusionModel  # noqa: E402
 from limner.families.diffusion.loading.pipelines import bytes_in, parts_of  # noqa: E402
@@ -305,7 +305,7 @@ def test_a_controlnet_in_one_file_is_that_of_its_folder(
     torch.manual_seed(0)
     pipeline = tiny.sd1(width=768)
     pipeline.register_modules(vae=tiny.wide_vae())
-    monkeypatch.setattr(nets, "PARTS", {"sd1": {"unet": dict(pipeline.unet.config)}})
+    monkeypatch.setattr(one_file, "PARTS", {"sd1": {"unet": dict(pipeline.unet.config)}})
     net = tiny.diffusers.ControlNetModel.from_unet(pipeline.unet)
     folder = written(shaken(net), tmp_path / "folder-canny")
     tensors = net.state_dict()

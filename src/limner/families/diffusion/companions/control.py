@@ -16,6 +16,7 @@ from limner.families.diffusion.recognition.finding import Finding, Kind, Words
 from limner.families.diffusion.recognition.headers import PICKLES, read_header
 from limner.families.diffusion.recognition.layouts import recognise_file
 from limner.families.diffusion.recognition.licences import stated
+from limner.families.diffusion.recognition.tensors import Header, Part
 from limner.families.family import Hash, LoadedModel, Placement
 
 CONFIG, WEIGHTS = "config.json", "diffusion_pytorch_model.safetensors"
@@ -30,18 +31,37 @@ NETS = frozenset(
 _OF_UNETS = frozenset({"ControlNetModel", "ControlNetUnionModel"})
 """Those of several families, told apart by their widths."""
 
-_ALONE = frozenset({"ControlNetModel", "ZImageControlNetModel"})
-"""Those that are read from one file alone, too: their parts are described by us, or shared."""
-
 _PREFIX = "control_model."
-_NAMES = frozenset(
+_ALONE: Mapping[str, frozenset[str]] = MappingProxyType(
     {
-        "input_hint_block.0.weight",
-        "controlnet_cond_embedding.conv_in.weight",
-        "control_layers.0.after_proj.weight",
+        "ControlNetModel": frozenset(
+            {"input_hint_block.0.weight", "controlnet_cond_embedding.conv_in.weight"}
+        ),
+        "FluxControlNetModel": frozenset({"controlnet_x_embedder.weight"}),
+        "QwenImageControlNetModel": frozenset({"controlnet_x_embedder.weight"}),
+        "ZImageControlNetModel": frozenset({"control_layers.0.after_proj.weight"}),
     }
 )
-"""A name that only whole ControlNets have: the original's, that of diffusers, and Z-Image's."""
+"""Those that are read from one file alone, too, and a name that only a whole one has.
+
+Their parts are described by us, told by their tensors, or shared with the denoiser. SD 3 is not
+among them: whether it is told the whole prompt, only its description says.
+"""
+
+_ENDINGS = frozenset({".safetensors", ".sft", ".gguf"})
+_ADAPTER = "T2IAdapter"
+"""The class of diffusers that is known, so that it can be refused in words."""
+
+_PICTURE = (("controlnet_x_embedder", 64), ("pos_embed_input.proj", 16))
+"""What reads the picture in ControlNets, and how wide one is; those that fill holes read more."""
+
+_OTHERS: Mapping[str, str] = MappingProxyType(
+    {
+        "t2i-adapter": "Limner draws with no T2I-Adapters. Get a ControlNet of the same kind.",
+        "control-lora": "Limner draws with no Control-LoRAs. Get the whole ControlNet of the same "
+        "kind.",
+    }
+)
 
 _SPELLINGS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -70,14 +90,17 @@ class ControlFamily:
         return ()
 
     def recognise(self, path: Path, sha256_of: Hash, /) -> ModelCard | None:
-        """Return the card of a ControlNet, or None: a folder, or a file of SD 1, 2, XL, Z-Image.
+        """Return the card of a ControlNet's folder or file, or None for what is no control.
 
         What it was taught is told by its name; one whose name says nothing may be shown any map.
-        Raises WeightsRejected for one that is pickled or not whole.
+        Raises WeightsRejected for one that is pickled or not whole, and for a control of another
+        kind, saying what it is and why it cannot be used.
         """
         if path.is_file():
             return self._alone(path, sha256_of)
         kind = class_of(path)
+        if kind == _ADAPTER:
+            raise WeightsRejected(f"{path.name} is a T2I-Adapter. {_OTHERS['t2i-adapter']}")
         if kind not in NETS:
             return None
         weights = _weights_in(path)
@@ -89,22 +112,23 @@ class ControlFamily:
             raise WeightsRejected(
                 f"{path.name} looks like a ControlNet and is none: it is damaged."
             )
-        files = tuple(
-            local_file(one, sha256_of).model_copy(update={"name": called})
-            for one, called in ((path / CONFIG, CONFIG), (weights, WEIGHTS))
-        )
+        if _fills(Part(read_header(weights).tensors)):
+            raise _refused(path, found, _FILLS)
+        files = tuple(local_file(one, sha256_of) for one in (path / CONFIG, weights))
         return self._card(path, replace(found, family=family), files)
 
     def _alone(self, path: Path, sha256_of: Hash) -> ModelCard | None:
-        if path.suffix.lower() != ".safetensors" or class_of(path.parent) in NETS:
+        if path.suffix.lower() not in _ENDINGS:
             return None
         found = recognise_file(path)
-        shared = ARCHITECTURES.get(found.family)
-        if found.kind is not Kind.CONTROL or shared is None or shared.controlnet not in _ALONE:
+        if found.kind is not Kind.CONTROL:
             return None
-        tensors = read_header(path).tensors
-        if not any(name.removeprefix(_PREFIX) in _NAMES for name in tensors):
-            return None  # another kind of control: a T2I-Adapter or a Control-LoRA
+        if class_of(path.parent) in NETS:
+            why = f"Its description lies beside it: give the folder, {path.parent}."
+            raise _refused(path, found, why)
+        why = _why_not(found, read_header(path))
+        if why:
+            raise _refused(path, found, why)
         file = local_file(path, sha256_of).model_copy(update={"name": SINGLE})
         return self._card(path, found, (file,))
 
@@ -129,6 +153,40 @@ class ControlFamily:
             f"{installed.card.name} is a ControlNet: it steers a model of {family}. Give both: "
             "--model MODEL --control KIND=FILE."
         )
+
+
+_FILLS = (
+    "It fills holes from the picture around them and follows no control. Use `limner inpaint` with "
+    "the model alone."
+)
+
+
+def _why_not(found: Finding, header: Header) -> str:
+    """Return why a control in one file cannot be used, and what to do; empty if it can."""
+    steering = ARCHITECTURES[found.family].controlnet if found.family else ""
+    net = Part({name.removeprefix(_PREFIX): one for name, one in header.tensors.items()})
+    if found.variant in _OTHERS:
+        return _OTHERS[found.variant]
+    if not steering:
+        return "Limner steers no models of this kind. Choose a ControlNet for another model."
+    if _fills(net):
+        return _FILLS
+    if header.format == "gguf":
+        return "Limner reads ControlNets as safetensors. Get that file."
+    if steering not in _ALONE:
+        return "One file does not say all of how it was made. Get its diffusers folder."
+    if not _ALONE[steering] & net.tensors.keys():
+        return "Its tensors are not named as diffusers names them. Get it in diffusers' format."
+    return ""
+
+
+def _fills(net: Part) -> bool:
+    """Whether a ControlNet reads a mask beside its picture, and nothing else."""
+    return any(net.inputs(layer) > width for layer, width in _PICTURE)
+
+
+def _refused(path: Path, found: Finding, why: str) -> WeightsRejected:
+    return WeightsRejected(f"{path.name} is {found.reason[:1].lower()}{found.reason[1:]} {why}")
 
 
 def _steered(kind: str) -> str:

@@ -1,19 +1,15 @@
 """ControlNets in memory: from their folders, or from one file alone."""
 
-import inspect
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from importlib import import_module
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from limner.domain.errors import WeightsRejected
 from limner.families.diffusion.companions.control import CONFIG, NETS, SINGLE, WEIGHTS, class_of
+from limner.families.diffusion.composition.alone import read_alone, refusing
 from limner.families.diffusion.known.facts import ARCHITECTURES
-from limner.families.diffusion.known.stable_parts import PARTS
-from limner.families.diffusion.loading.pipelines import Device, libraries, quiet
-from limner.families.diffusion.recognition.layouts import recognise_file
+from limner.families.diffusion.loading.pipelines import Device, libraries
 from limner.families.family import Order
 
 _MOST = 4
@@ -60,11 +56,7 @@ class Nets:
     def _loaded(self, files: Mapping[str, Path]) -> Any:
         if SINGLE not in files:
             return _from_folder(files, self._device)
-        path = files[SINGLE]
-        if recognise_file(path).family == "z-image":
-            net = _of_z_image(path, self._pipeline.transformer)
-        else:
-            net = _of_unet(path)
+        net = read_alone(files[SINGLE], self._pipeline)
         return net.to(self._device.name, self._device.torch_dtype).eval()
 
 
@@ -78,8 +70,8 @@ def _from_folder(files: Mapping[str, Path], device: Device) -> Any:
     kind = class_of(folder)
     if kind not in NETS:
         raise WeightsRejected(f"{folder.name} is no ControlNet that Limner knows.")
-    half = files[WEIGHTS].name != WEIGHTS
-    with _refusing(f"{folder.name} could not be loaded", "Get it again."):
+    half = WEIGHTS not in files
+    with refusing(f"{folder.name} could not be loaded", "Get it again."):
         net = getattr(libraries().diffusers, kind).from_pretrained(
             folder,
             torch_dtype=device.torch_dtype,
@@ -88,90 +80,3 @@ def _from_folder(files: Mapping[str, Path], device: Device) -> Any:
             variant="fp16" if half else None,
         )
     return net.to(device.name).eval()
-
-
-def _of_unet(path: Path) -> Any:
-    """Load a ControlNet of Stable Diffusion from one file, under any of its names."""
-    diffusers = libraries().diffusers
-    utilities = import_module("diffusers.loaders.single_file_utils")
-    unet = PARTS[recognise_file(path).family]["unet"]
-    with _refusing(
-        f"{path.name} does not fit a ControlNet of its family",
-        "Get the same ControlNet as a diffusers folder.",
-    ):
-        tensors = _read(path)
-        kinds = tensors.get("task_embedding")
-        kind = diffusers.ControlNetModel if kinds is None else diffusers.ControlNetUnionModel
-        known = inspect.signature(kind.__init__).parameters
-        settings = {name: value for name, value in unet.items() if name in known}
-        if kinds is None:
-            net = kind(**settings)
-            tensors = utilities.convert_controlnet_checkpoint(tensors, config={**net.config})
-        else:
-            net = kind(**settings, num_control_type=len(kinds))
-        net.load_state_dict(tensors)
-    return net
-
-
-def _of_z_image(path: Path, transformer: Any) -> Any:
-    """Load a ControlNet of Z-Image, which shares parts of the denoiser that it steers.
-
-    How it is made is told by its tensors: its layers lie evenly among the denoiser's. Where what
-    joins its refiners is zero, they were never trained and its layers refine, too (version 2.0).
-    """
-    tensors = {name.removeprefix("control_model."): one for name, one in _read(path).items()}
-    joins = tensors.get("control_noise_refiner.0.after_proj.weight")
-    refined = None if joins is None else "control_noise_refiner"
-    if joins is not None and not joins.any():
-        refined = "control_layers"
-        tensors = {
-            name: one
-            for name, one in tensors.items()
-            if not name.startswith("control_noise_refiner.")
-        }
-    with _refusing(f"{path.name} does not fit a ControlNet of Z-Image", "Get it again."):
-        config = transformer.config
-        layers = 1 + max(
-            int(name.split(".")[1]) for name in tensors if name.startswith("control_layers.")
-        )
-        patch = config.all_patch_size[0] ** 2 * config.all_f_patch_size[0]
-        name = f"control_all_x_embedder.{config.all_patch_size[0]}-{config.all_f_patch_size[0]}"
-        net = libraries().diffusers.ZImageControlNetModel(
-            control_layers_places=list(range(0, config.n_layers, config.n_layers // layers))[
-                :layers
-            ],
-            control_refiner_layers_places=list(range(config.n_refiner_layers)),
-            control_in_dim=tensors[f"{name}.weight"].shape[1] // patch,
-            add_control_noise_refiner=refined,
-            **{
-                one: config[one]
-                for one in (
-                    "all_patch_size",
-                    "all_f_patch_size",
-                    "dim",
-                    "n_refiner_layers",
-                    "n_heads",
-                    "n_kv_heads",
-                    "norm_eps",
-                    "qk_norm",
-                )
-            },
-        )
-        net.load_state_dict(tensors)
-    return net
-
-
-def _read(path: Path) -> dict[str, Any]:
-    tensors: dict[str, Any] = import_module("safetensors.torch").load_file(path)
-    return tensors
-
-
-@contextmanager
-def _refusing(what: str, remedy: str) -> Iterator[None]:
-    """Turn what the libraries raise for bad weights into WeightsRejected, saying what and why."""
-    try:
-        with quiet():
-            yield
-    except (OSError, ValueError, KeyError, RuntimeError, TypeError, ZeroDivisionError) as error:
-        said = str(error).strip().split("\n")[-1].strip()[:200]
-        raise WeightsRejected(f"{what}: {said} {remedy}") from error

@@ -1,6 +1,6 @@
 """Controls: pictures as maps, given to the pipelines that take ControlNets."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,13 +14,16 @@ from limner.families.family import Order, Pixels
 
 _MODES = {
     ControlKind.CANNY: 0,
+    ControlKind.LINEART: 0,
+    ControlKind.SOFT_EDGE: 0,
+    ControlKind.SCRIBBLE: 0,
     ControlKind.TILE: 1,
     ControlKind.DEPTH: 2,
     ControlKind.BLUR: 3,
     ControlKind.POSE: 4,
     ControlKind.GREY: 5,
 }
-"""The number of each kind for ControlNets of FLUX.1 that were taught several."""
+"""The number of each kind for ControlNets of FLUX.1 that were taught several; lines are one."""
 
 _TYPES = {
     ControlKind.POSE: 0,
@@ -68,9 +71,13 @@ class Steering:
         }
         if self.union:
             pairs = zip(self.controls, self.nets, strict=True)
-            return {**given, "control_mode": [_type_of(one, net) for one, net in pairs]}
-        if "control_mode" in taken and all(map(_has_modes, self.nets)):
-            given["control_mode"] = [_MODES.get(one.kind, 0) for one in self.controls]
+            types = [_number_of(one, _TYPES, net.config.num_control_type) for one, net in pairs]
+            return {**given, "control_mode": types}
+        if "control_mode" in taken:
+            pairs = zip(self.controls, self.nets, strict=True)
+            given["control_mode"] = [_mode_of(one, net) for one, net in pairs]
+        if self.nets and "mask_image" in taken:
+            _check_masks(self.controls, self.nets, pipeline)
         known = {key: value for key, value in given.items() if key in taken}
         if len(self.controls) > 1:
             return known
@@ -91,7 +98,11 @@ def steering_of(order: Order, nets: Nets, eyes: Eyes) -> Steering:
 
 
 def _agreeing(controls: Sequence[Control], nets: Sequence[Any]) -> Sequence[Any]:
-    """Return ControlNets, which all are unions or none; raises InvalidOption for a mixture."""
+    """Return ControlNets, which all are unions or none; raises InvalidOption for a mixture.
+
+    Those of FLUX.1 mix, where all of them are told guidance or none, and all look alike: the
+    pipeline asks the first one alone.
+    """
     names = [one.model.name for one in controls if one.model is not None]
     unions = [name for name, net in zip(names, nets, strict=True) if is_union(net)]
     if unions and len(unions) < len(nets):
@@ -100,19 +111,47 @@ def _agreeing(controls: Sequence[Control], nets: Sequence[Any]) -> Sequence[Any]
             f"{unions[0]} learnt several kinds and takes all pictures by itself: it does not go "
             f"together with {other}. Name it for each control, as in canny@{unions[0]}=FILE."
         )
+    for name, net in zip(names, nets, strict=True):
+        if _told(net) != _told(nets[0]):
+            raise InvalidOption(
+                f"{names[0]} and {name} do not steer together: they were not taught alike, as to "
+                "guidance or how pictures are read. Give controls for one of them alone."
+            )
     return nets
 
 
-def _type_of(control: Control, net: Any) -> int:
-    """Return the number of a kind for a union ControlNet; raises InvalidOption for none."""
-    taught = int(net.config.num_control_type)
-    number = _TYPES.get(control.kind, taught)
+def _check_masks(controls: Sequence[Control], nets: Sequence[Any], pipeline: Any) -> None:
+    """Raise InvalidOption for ControlNets of Z-Image that read no mask and picture beside a map."""
+    for control, net in zip(controls, nets, strict=True):
+        read = net.config.get("control_in_dim")
+        if read is not None and read <= 2 * pipeline.transformer.config.in_channels:
+            name = "This ControlNet" if control.model is None else control.model.name
+            raise InvalidOption(
+                f"{name} knows nothing of masks. Take a Fun ControlNet Union of version 2.0 or "
+                "newer, or leave the control out."
+            )
+
+
+def _told(net: Any) -> tuple[bool, bool]:
+    """Return whether a ControlNet is told guidance, and whether its picture is encoded first."""
+    guided = net.config.get("guidance_embeds")
+    return bool(guided), net.config.get("conditioning_embedding_channels") is None
+
+
+def _mode_of(control: Control, net: Any) -> int | None:
+    """Return the number of a kind for a ControlNet of FLUX.1; None for one that learnt one kind."""
+    taught = net.config.get("num_mode")
+    return None if taught is None else _number_of(control, _MODES, taught)
+
+
+def _number_of(control: Control, numbers: Mapping[ControlKind, int], taught: int) -> int:
+    """Return the number of a kind for a ControlNet that was taught the first so many.
+
+    Raises InvalidOption for a kind that it was not taught.
+    """
+    number = numbers.get(control.kind, taught)
     if number >= taught:
         name = "This ControlNet" if control.model is None else control.model.name
-        known = ", ".join(kind for kind, type_ in _TYPES.items() if type_ < taught)
+        known = ", ".join(kind for kind, one in numbers.items() if one < taught)
         raise InvalidOption(f"{name} was not taught {control.kind}. It was taught: {known}.")
     return number
-
-
-def _has_modes(net: Any) -> bool:
-    return bool(getattr(net.config, "num_mode", None))

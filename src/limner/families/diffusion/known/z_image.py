@@ -51,7 +51,12 @@ _BASE = Facts(
             Task.INPAINT: "ZImageInpaintPipeline",
         }
     ),
-    controls=MappingProxyType({Task.TEXT_TO_IMAGE: "ZImageControlNetPipeline"}),
+    controls=MappingProxyType(
+        {
+            Task.TEXT_TO_IMAGE: "ZImageControlNetPipeline",
+            Task.INPAINT: "ZImageControlNetInpaintPipeline",
+        }
+    ),
     repositories=(Repository("Tongyi-MAI/Z-Image"),),
 )
 

@@ -18,14 +18,15 @@ def control(part: Part, words: Words) -> Finding | None:
     net = inner if inner.tensors else part
     if "lora_controlnet" in part.tensors:
         family = _unet_family(net)
-        return Finding(Kind.CONTROL, f"A Control-LoRA{_for(family)}.", family)
+        return Finding(Kind.CONTROL, f"A Control-LoRA{_for(family)}.", family, "control-lora")
     for family, pattern, needs in _CONTROLS:
         if net.holds(pattern) and net.holds(needs):
             known = family or _unet_family(net)
             return Finding(Kind.CONTROL, f"A ControlNet{_for(known)}.", known)
     if net.holds(r"(adapter\.)?body\.\d+\.(block1\.|resnets\.0\.block1\.)"):
         family = "sdxl" if words.say("sdxl", "xl") else "sd1" if words.say("sd15", "sd14") else ""
-        return Finding(Kind.CONTROL, f"A T2I-Adapter{_for(family)}.", family)
+        reason = f"A T2I-Adapter{_for(family)}."
+        return Finding(Kind.CONTROL, reason, family, "t2i-adapter")
     return None
 
 
