@@ -2,17 +2,15 @@
 
 import inspect
 import math
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
-from limner.domain.errors import WeightsRejected
 from limner.families.diffusion.known.facts import architecture_of
 from limner.families.diffusion.known.stable_parts import PARTS
-from limner.families.diffusion.loading.pipelines import libraries, quiet
+from limner.families.diffusion.loading.pipelines import libraries, refusals
 from limner.families.diffusion.recognition.layouts import recognise_file
 
 _Tensors: TypeAlias = Mapping[str, Any]
@@ -32,23 +30,12 @@ def read_alone(path: Path, pipeline: Any) -> Any:
     return _of_unet(path, family)
 
 
-@contextmanager
-def refusing(what: str, remedy: str) -> Iterator[None]:
-    """Turn what the libraries raise for bad weights into WeightsRejected, saying what and why."""
-    try:
-        with quiet():
-            yield
-    except (OSError, ValueError, KeyError, RuntimeError, TypeError, ZeroDivisionError) as error:
-        said = str(error).strip().split("\n")[-1].strip()[:200]
-        raise WeightsRejected(f"{what}: {said} {remedy}") from error
-
-
 def _of_unet(path: Path, family: str) -> Any:
     """Load a ControlNet of Stable Diffusion, under any of its names."""
     diffusers = libraries().diffusers
     utilities = import_module("diffusers.loaders.single_file_utils")
     unet = PARTS[family]["unet"]
-    with refusing(
+    with refusals(
         f"{path.name} does not fit a ControlNet of its family",
         "Get the same ControlNet as a diffusers folder.",
     ):
@@ -72,7 +59,7 @@ def _of_transformer(path: Path, family: str, transformer: Any) -> Any:
     How wide its heads are and how places turn them, no tensor tells: as in the denoiser.
     """
     shared = architecture_of(family)
-    with refusing(
+    with refusals(
         f"{path.name} does not fit a ControlNet of {shared.title}",
         "Get the same ControlNet as a diffusers folder.",
     ):
@@ -146,7 +133,7 @@ def _of_z_image(path: Path, transformer: Any) -> Any:
             for name, one in tensors.items()
             if not name.startswith("control_noise_refiner.")
         }
-    with refusing(f"{path.name} does not fit a ControlNet of Z-Image", "Get it again."):
+    with refusals(f"{path.name} does not fit a ControlNet of Z-Image", "Get it again."):
         config = transformer.config
         layers = 1 + max(
             int(name.split(".")[1]) for name in tensors if name.startswith("control_layers.")

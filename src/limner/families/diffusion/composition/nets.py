@@ -7,9 +7,15 @@ from typing import Any
 
 from limner.domain.errors import WeightsRejected
 from limner.families.diffusion.companions.control import CONFIG, NETS, SINGLE, WEIGHTS, class_of
-from limner.families.diffusion.composition.alone import read_alone, refusing
+from limner.families.diffusion.composition.alone import read_alone
 from limner.families.diffusion.known.facts import ARCHITECTURES
-from limner.families.diffusion.loading.pipelines import Device, libraries
+from limner.families.diffusion.loading.pipelines import (
+    Device,
+    libraries,
+    memory_told,
+    placed,
+    refusals,
+)
 from limner.families.family import Order
 
 _MOST = 4
@@ -57,7 +63,8 @@ class Nets:
         if SINGLE not in files:
             return _from_folder(files, self._device)
         net = read_alone(files[SINGLE], self._pipeline)
-        return net.to(self._device.name, self._device.torch_dtype).eval()
+        with memory_told():
+            return net.to(self._device.name, self._device.torch_dtype).eval()
 
 
 def is_union(net: Any) -> bool:
@@ -71,7 +78,7 @@ def _from_folder(files: Mapping[str, Path], device: Device) -> Any:
     if kind not in NETS:
         raise WeightsRejected(f"{folder.name} is no ControlNet that Limner knows.")
     half = WEIGHTS not in files
-    with refusing(f"{folder.name} could not be loaded", "Get it again."):
+    with refusals(f"{folder.name} could not be loaded", "Get it again."):
         net = getattr(libraries().diffusers, kind).from_pretrained(
             folder,
             torch_dtype=device.torch_dtype,
@@ -79,4 +86,4 @@ def _from_folder(files: Mapping[str, Path], device: Device) -> Any:
             local_files_only=True,
             variant="fp16" if half else None,
         )
-    return net.to(device.name).eval()
+    return placed(net, device).eval()

@@ -109,6 +109,10 @@ def placed(part: Any, device: Device) -> Any:
         return part.to(device.name)
 
 
+_BAD = (OSError, ValueError, KeyError, RuntimeError, TypeError, ZeroDivisionError)
+"""What the libraries raise for weights that are damaged or do not fit."""
+
+
 @contextmanager
 def refusals(what: str, remedy: str) -> Iterator[None]:
     """Turn what the libraries raise for bad weights into WeightsRejected, full memory told apart.
@@ -119,10 +123,10 @@ def refusals(what: str, remedy: str) -> Iterator[None]:
     try:
         with quiet():
             yield
-    except (OSError, ValueError, KeyError, RuntimeError, TypeError, damaged) as error:
+    except (*_BAD, damaged) as error:
         if _is_memory(error):
             raise MemoryError from error
-        raise WeightsRejected(f"{what}: {_first_line(error)} {remedy}") from error
+        raise WeightsRejected(f"{what}: {_telling_line(error)} {remedy}") from error
 
 
 def parts_of(pipeline: Any) -> dict[str, Any]:
@@ -278,6 +282,8 @@ def _is_memory(error: BaseException) -> bool:
     return any(one in said for one in _FULL)
 
 
-def _first_line(error: BaseException) -> str:
-    line = str(error).strip().split("\n")[0][:300]
+def _telling_line(error: BaseException) -> str:
+    """Return the first line of an error; the last, where the first only announces it."""
+    lines = str(error).strip().split("\n")
+    line = (lines[-1] if lines[0].endswith(":") else lines[0]).strip()[:300]
     return line if line.endswith((".", "!", "?")) else f"{line}."
