@@ -154,7 +154,7 @@ class _Ours:
         device, way = choose_device(), None
         if fitted:
             work = Work(self._order.recipe.size, guided=True)
-            loaded = load_fitting(folder, (work,), Placement(asked.threads))
+            loaded = load_fitting(folder, work, Placement(asked.threads))
             self.pipeline, device, way = loaded.pipeline, loaded.device, loaded.way
         else:
             self.pipeline = load_pipeline(folder, device)
