@@ -13,7 +13,7 @@ from limner.domain.recipe import AdapterRef, InputRole, Recipe, Size, Task
 from limner.engine import framing, machine
 from limner.engine.engine import Drawn, Engine
 from limner.engine.local import EngineSettings, LocalEngine
-from limner.families.family import Order, Placement
+from limner.families.family import Order, Outgrown, Placement
 from tests.engine.stand_ins import (
     JUDGE,
     STEPS,
@@ -370,7 +370,7 @@ def test_a_model_that_was_planned_for_another_picture_is_planned_anew(studio: St
     def refuse(*_: object) -> None:
         if refused:
             refused.pop()
-            raise OutOfMemory("Far too large.")
+            raise Outgrown
 
     studio.before_draw = refuse
     assert [grey(one) for one in draw(engine, recipe(1, seed=7))] == [7]
@@ -382,7 +382,7 @@ def test_a_model_that_was_planned_for_another_picture_is_planned_anew(studio: St
     ]
     # One that was planned for this very picture has no other way.
     refused.append(True)
-    with pytest.raises(OutOfMemory, match="Far too large"):
+    with pytest.raises(OutOfMemory, match="not enough free memory"):
         draw(engine, recipe(2))
     assert studio.events.count("load model-2") == 1
 

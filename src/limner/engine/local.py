@@ -14,7 +14,7 @@ from limner.engine import framing, machine
 from limner.engine.engine import Drawn, Resident
 from limner.engine.refining import refine, refines
 from limner.engine.residency import Locate, Residency
-from limner.families.family import Family, Judge, LoadedModel, Order, Pixels, Watch
+from limner.families.family import Family, Judge, LoadedModel, Order, Outgrown, Pixels, Watch
 from limner.families.raster import resize, size_of
 
 _ENOUGH = 1.25
@@ -61,10 +61,9 @@ class LocalEngine:
                 ready = [self._with_parts(framing.inward(order)) for order in batch]
                 try:
                     drawn = self._draw(model, ready, own)
-                except OutOfMemory:
+                except Outgrown:
                     if not was_held:
                         raise
-                    # It was planned for another picture; planned for this one it may take less.
                     self._residency.forget(recipe.model)
                     model = self._model(recipe.model, own, recipe)
                     drawn = self._draw(model, ready, own)

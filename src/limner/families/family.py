@@ -91,6 +91,10 @@ class Watch:
     first: int = 0
 
 
+class Outgrown(MemoryError):
+    """A model in memory lacks room for a picture that it could draw, were it loaded for it."""
+
+
 class Held(Protocol):
     """What is true of anything held in memory, whatever it does."""
 
@@ -126,7 +130,8 @@ class LoadedModel(Held, Protocol):
         """Draw every order, all of one native size and step count; see `Order` and `Watch`.
 
         The pixels of an order do not depend on the others in the batch. Checks the token at
-        least once per step and raises Cancelled. Raises MemoryError where memory runs out,
+        least once per step and raises Cancelled. Raises MemoryError where memory runs out, Outgrown
+        where loading it anew would help, OutOfMemory where that is known to be of no use,
         WeightsRejected where a part does not fit, InvalidRequest for what cannot be drawn.
         """
 

@@ -12,8 +12,8 @@ from limner.domain.recipe import Recipe, Size, Task
 from limner.families.diffusion.known.facts import facts_of
 from limner.families.diffusion.planning.activations import Work
 from limner.families.diffusion.planning.demand import Machine, Way, demand_of
-from limner.families.diffusion.planning.inventory import take_inventory
-from limner.families.family import Order, Placement
+from limner.families.diffusion.planning.inventory import Role, take_inventory
+from limner.families.family import Order, Outgrown, Placement
 
 pytest.importorskip("diffusers", reason="diffusers comes with the extra [torch]")
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -139,6 +139,23 @@ def test_a_processor_refuses_what_is_hopeless_and_says_what_would_fit(
     gpu = Place(0.1, device="cuda")
     assert asked(loaded, gpu, monkeypatch, order(4096)) == PLAIN
     assert len(gpu.asked) == 1
+
+
+def test_a_model_that_would_fit_loaded_anew_says_so(
+    loaded: Loaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its weights, in fewer bits, would leave the room that the picture lacks."""
+    large = tuple(
+        replace(one, parameters=one.parameters + 2 * 10**9, matrices=one.matrices + 2 * 10**9)
+        if one.role is Role.DENOISER
+        else one
+        for one in loaded.parts
+    )
+    place = Place(0.5 * more(loaded, 1024, replace(PLAIN, tiling=True)))
+    with pytest.raises(Outgrown):
+        asked(replace(loaded, parts=large), place, monkeypatch, order(1024))
+    with pytest.raises(OutOfMemory):
+        asked(loaded, place, monkeypatch, order(1024))
 
 
 def test_pictures_at_once_take_as_much_more(

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import NoReturn
 
 from limner.domain.errors import OutOfMemory
 from limner.domain.recipe import Recipe
@@ -11,10 +12,23 @@ from limner.families.diffusion.loading.pipelines import bytes_in, parts_of
 from limner.families.diffusion.loading.single import ENDINGS
 from limner.families.diffusion.loading.ways import Loaded
 from limner.families.diffusion.planning.activations import Work
-from limner.families.diffusion.planning.demand import WIDTHS, DeviceKind, Machine, Way, demand_of
-from limner.families.diffusion.planning.planner import is_hopeless, lacking, refusal_beside
+from limner.families.diffusion.planning.demand import (
+    WIDTHS,
+    Demand,
+    DeviceKind,
+    Machine,
+    Way,
+    demand_of,
+)
+from limner.families.diffusion.planning.planner import (
+    fits,
+    is_hopeless,
+    lacking,
+    plans,
+    refusal_beside,
+)
 from limner.families.diffusion.recognition.headers import read_header
-from limner.families.family import Order, Placement
+from limner.families.family import Order, Outgrown, Placement
 
 
 class Room:
@@ -36,15 +50,15 @@ class Room:
     def way_for(self, orders: Sequence[Order], held: int) -> Way:
         """Make room for orders drawn at once, and return the way to draw: in tiles, maybe.
 
-        `held` is what the model holds now, in bytes, with what took part before. Raises
-        OutOfMemory where far more is lacking than predictions err by, on a CPU alone: there the
-        system would end the whole process.
+        `held` is what the model holds now, in bytes, with what took part before. Where far more
+        is lacking than predictions err by, raises Outgrown if the model would fit loaded anew,
+        else OutOfMemory: on a CPU alone, where the system would end the whole process.
         """
         work = self._work_of(orders[0].recipe, len(orders))
         beside = max(0, self._joining(orders[0]) - max(0, held - self._own))
         tiled = replace(self._way, tiling=True)
-        whole = self._more(work, self._way) + beside
-        least = min(whole, self._more(work, tiled) + beside)
+        whole = self._demand(work, self._way).more + beside
+        least = min(whole, self._demand(work, tiled).more + beside)
         machine = machine_here()
         if not self._suffices(whole, machine):
             self._make_room(lacking(whole, machine))
@@ -53,14 +67,22 @@ class Room:
             self._proven = max(self._proven, whole)
             return self._way
         if self._kind == "cpu" and is_hopeless(least, machine):
-
-            def suits(less: Work) -> bool:
-                return not lacking(self._more(less, tiled) + beside, machine)
-
-            raise OutOfMemory(refusal_beside(work, least, machine, suits))
+            self._refuse(work, least, beside, machine)
         # A GPU that runs out can be tried again; nothing is lost by trying without tiles.
         helps = least < whole and (self._kind == "cpu" or not lacking(least, machine))
         return tiled if helps else self._way
+
+    def _refuse(self, work: Work, needed: int, beside: int, machine: Machine) -> NoReturn:
+        mine = self._demand(work, self._way).held
+        anew = replace(machine, memory=max(0, machine.memory + mine - beside))
+        if any(fits(plan, anew) for plan in plans(self._parts, work, anew)):
+            raise Outgrown
+
+        def suits(less: Work) -> bool:
+            demand = self._demand(less, replace(self._way, tiling=True))
+            return not lacking(demand.more + beside, machine)
+
+        raise OutOfMemory(refusal_beside(work, needed, machine, suits))
 
     def _suffices(self, needed: int, machine: Machine) -> bool:
         """Whether there is memory, with a margin but for what was drawn before.
@@ -70,8 +92,8 @@ class Room:
         """
         return not lacking(needed, machine) or needed <= min(self._proven, machine.memory)
 
-    def _more(self, work: Work, way: Way) -> int:
-        return demand_of(self._parts, work, self._kind, way).more
+    def _demand(self, work: Work, way: Way) -> Demand:
+        return demand_of(self._parts, work, self._kind, way)
 
     def _joining(self, order: Order) -> int:
         """Return the bytes that the weights which take part in an order take in memory."""
