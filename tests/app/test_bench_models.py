@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from limner.app.bench_models import run_model_bench, run_stand_in_bench
-from limner.domain.errors import InvalidOption, ModelUnavailable
+from limner.app.bench_models import folder_of, run_model_bench, run_stand_in_bench
+from limner.app.settings import Settings
+from limner.app.wiring import open_models
+from limner.domain.errors import InvalidOption, ModelNotFound, ModelUnavailable
 from limner.domain.recipe import Size
 from limner.families.diffusion.bench import peers, stand_ins
 from limner.families.diffusion.known.stable_parts import PARTS
@@ -16,6 +18,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 
 import torch  # noqa: E402 - it needs what the line above asks for
 
+from limner.families.diffusion.bench.compare import Asked, Plain  # noqa: E402
 from tests.families.diffusion import tiny  # noqa: E402
 
 
@@ -55,10 +58,22 @@ def test_another_program_that_fails_says_why(folder: Path, monkeypatch: pytest.M
     assert "could not be drawn with by Another: KeyError" in found[-1].note
 
 
-def test_what_is_no_folder_is_refused(tmp_path: Path) -> None:
-    told: list[str] = []
+def test_a_model_is_named_or_its_folder_is(folder: Path, tmp_path: Path) -> None:
+    catalog = open_models(Settings(home=tmp_path, offline=True)).catalog
+    assert folder_of(catalog, str(folder)) == folder
+    catalog.find(str(folder))
+    assert folder_of(catalog, folder.name) == folder
     with pytest.raises(InvalidOption, match="no diffusers folder"):
-        next(run_model_bench(tmp_path, Size(width=64, height=64), 2, told.append))
+        folder_of(catalog, "vellum")
+    with pytest.raises(ModelNotFound):
+        folder_of(catalog, "nothing")
+
+
+def test_plain_diffusers_draws_with_files_of_16_bits(tmp_path: Path) -> None:
+    folder = tiny.save(tiny.sd1(), tmp_path / "sd1", variant="fp16")
+    assert not (folder / "unet" / "diffusion_pytorch_model.safetensors").exists()
+    drawn = Plain(Asked(str(folder), 64, 64, 1, threads=1), None).draw()
+    assert drawn.shape[:2] == (64, 64)
 
 
 def test_a_side_that_fails_says_why(folder: Path) -> None:

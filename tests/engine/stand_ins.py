@@ -50,7 +50,8 @@ class Studio:
 
     `events` lists loads, draws and closes in order; `bytes` is what each model holds. `weights` are
     the bytes of a model's file by its name, `beside` for how many each load left room, `shown`
-    the pictures that it was planned to read.
+    the pictures that it was planned to read. `before_draw` is told which model draws, and where it
+    was placed.
     """
 
     events: list[str] = field(default_factory=list)
@@ -61,6 +62,7 @@ class Studio:
     beside: list[int] = field(default_factory=list)
     shown: list[int] = field(default_factory=list)
     weights: dict[str, int] = field(default_factory=dict)
+    before_draw: Callable[[str, Placement], None] = lambda *_: None
 
     def locate(self, model: ModelRef) -> Installed:
         if model.name == "model-404":
@@ -93,6 +95,7 @@ class StandIn:
 
     name: str
     studio: Studio
+    placement: Placement
 
     @property
     def bytes(self) -> int:
@@ -119,6 +122,7 @@ class StandIn:
         self.studio.events.append(f"draw {self.name} {[one.recipe.seed for one in orders]}")
         if f"draw {self.name}" in self.studio.out_of_memory:
             raise MemoryError
+        self.studio.before_draw(self.name, self.placement)
         for step in range(1, STEPS + 1):
             self.studio.before_step(step)
             watch.token.check()
@@ -180,7 +184,17 @@ class StandInFamily:
             raise MemoryError
         if name == JUDGE.name:
             return StandInJudge(name, self.studio)
-        return StandIn(name, self.studio)
+        return StandIn(name, self.studio, placement)
+
+
+@dataclass
+class FamilyOnDevice(StandInFamily):
+    """Loads stand-ins into the memory of a device, as they would have it."""
+
+    memory: int | None = 500
+
+    def device_memory(self) -> int | None:
+        return self.memory
 
 
 class Witness:

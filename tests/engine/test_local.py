@@ -13,10 +13,11 @@ from limner.domain.recipe import AdapterRef, InputRole, Recipe, Size, Task
 from limner.engine import framing, machine
 from limner.engine.engine import Drawn, Engine
 from limner.engine.local import EngineSettings, LocalEngine
-from limner.families.family import Order
+from limner.families.family import Order, Outgrown, Placement
 from tests.engine.stand_ins import (
     JUDGE,
     STEPS,
+    FamilyOnDevice,
     StandInFamily,
     Studio,
     Witness,
@@ -322,6 +323,68 @@ def test_the_budget_is_half_of_what_is_free(
     for number in (1, 2, 3):
         draw(engine, recipe(number))
     assert [one.name for one in engine.residents()] == ["model-2", "model-3"]
+
+
+@pytest.mark.parametrize(
+    ("memory", "of_device", "stay"),
+    [(None, 500, 2), (100, 500, 1), (None, None, 4), (350, 500, 3)],
+)
+def test_models_on_a_device_are_held_within_its_memory(
+    studio: Studio,
+    monkeypatch: pytest.MonkeyPatch,
+    memory: int | None,
+    of_device: int | None,
+    stay: int,
+) -> None:
+    monkeypatch.setattr(machine, "free_memory", lambda: 100_000)
+    families = {"stand-in": FamilyOnDevice(studio, memory=of_device)}
+    engine = LocalEngine(families, studio.locate, EngineSettings(memory=memory, threads=1))
+    for number in (1, 2, 3, 4):
+        draw(engine, recipe(number))
+    assert [one.name for one in engine.residents()] == [f"model-{n}" for n in range(5 - stay, 5)]
+
+
+@pytest.mark.parametrize("kind", [StandInFamily, FamilyOnDevice])
+def test_who_makes_room_while_drawing_stays_itself(
+    studio: Studio, kind: type[StandInFamily]
+) -> None:
+    engine = LocalEngine(
+        {"stand-in": kind(studio)}, studio.locate, EngineSettings(memory=1000, threads=1)
+    )
+    draw(engine, recipe(1), recipe(2), recipe(3))
+
+    def make_room(_: str, placement: Placement) -> None:
+        placement.make_room(150)
+
+    studio.before_draw = make_room
+    draw(engine, recipe(1, seed=9))
+    assert [one.name for one in engine.residents()] == ["model-1"]
+    assert "close model-1" not in studio.events
+
+
+def test_a_model_that_was_planned_for_another_picture_is_planned_anew(studio: Studio) -> None:
+    engine = engine_in(studio)
+    draw(engine, recipe(1))
+    refused = [True]
+
+    def refuse(*_: object) -> None:
+        if refused:
+            refused.pop()
+            raise Outgrown
+
+    studio.before_draw = refuse
+    assert [grey(one) for one in draw(engine, recipe(1, seed=7))] == [7]
+    assert studio.events[-4:] == [
+        "draw model-1 [7]",
+        "close model-1",
+        "load model-1",
+        "draw model-1 [7]",
+    ]
+    # One that was planned for this very picture has no other way.
+    refused.append(True)
+    with pytest.raises(OutOfMemory, match="not enough free memory"):
+        draw(engine, recipe(2))
+    assert studio.events.count("load model-2") == 1
 
 
 def test_pixels_do_not_depend_on_the_batch(studio: Studio) -> None:

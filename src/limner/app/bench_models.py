@@ -11,9 +11,11 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from limner.app.bench import Measure
+from limner.catalog.catalog import Catalog
 from limner.domain.errors import InvalidOption, ModelUnavailable
 from limner.domain.recipe import Size
 from limner.engine import machine
+from limner.families.diffusion.recognition.folders import INDEX
 
 if TYPE_CHECKING:
     from limner.families.diffusion.bench.compare import Asked, Side
@@ -62,6 +64,23 @@ def _strayed(difference: float) -> str:
     return f"pixels differ by {difference:.2f} of 255 on average"
 
 
+def folder_of(catalog: Catalog, model: str) -> Path:
+    """Return the diffusers folder of a model, by its name or by the path of the folder itself.
+
+    Raises ModelNotFound, and InvalidOption for a model that is no such folder.
+    """
+    if (Path(model) / INDEX).is_file():
+        return Path(model)
+    card = catalog.find(model)
+    index = catalog.locate(card).files.get(INDEX)
+    if index is None:
+        raise InvalidOption(
+            f"{card.name} is no diffusers folder, and plain diffusers is what Limner is measured "
+            "beside. Choose a model that is one."
+        )
+    return index.parent
+
+
 def run_model_bench(
     folder: Path, size: Size, steps: int, tell: Callable[[str], None], profile: str = "exact"
 ) -> Iterator[Measure]:
@@ -69,13 +88,11 @@ def run_model_bench(
 
     Limner draws by `profile`. Both draw the same: in processes of their own for memory and
     loading, in turns in one process for time. Other programs that draw with such models follow,
-    where they are installed. Raises InvalidOption for what is no such folder or
-    profile, ModelUnavailable where a process failed.
+    where they are installed. Raises InvalidOption for an unknown profile, and ModelUnavailable
+    where a process failed.
     """
     from limner.families.diffusion.bench.compare import Asked, alternate, profiles_for
 
-    if not (folder / "model_index.json").is_file():
-        raise InvalidOption(f"{folder} is no diffusers folder. Name one with --model FOLDER.")
     _require_profile(profile, profiles_for(folder))
     threads = machine.free_cores()
     asked = Asked(str(folder), size.width, size.height, steps, threads, profile=profile)

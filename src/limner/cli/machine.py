@@ -106,8 +106,13 @@ class Bench(Scripted):
         Subject, typer.Argument(metavar="[SUBJECT]", help="drawing, watermark or model.")
     ] = Subject.DRAWING
     model: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="The diffusers folder to compare with plain diffusers."),
+        str | None,
+        typer.Option(
+            "--model",
+            "-m",
+            metavar="NAME_OR_PATH",
+            help="The model (a diffusers folder) to compare with plain diffusers.",
+        ),
     ] = None
     like: Annotated[
         str | None,
@@ -166,16 +171,17 @@ def _measures(asked: Bench, tell: Callable[[str], None]) -> Iterator[Iterator["M
     if asked.pictures is not None:
         raise InvalidOption("--pictures goes with `limner bench watermark` only.")
     if asked.subject is Subject.MODEL:
-        from limner.app.bench_models import run_model_bench, run_stand_in_bench
+        from limner.app.bench_models import folder_of, run_model_bench, run_stand_in_bench
         from limner.domain.recipe import Size
 
         drawn = (Size.parse(asked.size), asked.steps, tell, asked.profile)
         if asked.like is not None:
             yield run_stand_in_bench(asked.like, *drawn)
         elif asked.model is not None:
-            yield run_model_bench(asked.model, *drawn)
+            catalog = wiring.open_models(read_settings(asked.home)).catalog
+            yield run_model_bench(folder_of(catalog, asked.model), *drawn)
         else:
-            raise InvalidOption("Name the folder of the model, with --model DIR, or --like NAME.")
+            raise InvalidOption("Name the model, with --model NAME_OR_PATH, or --like NAME.")
         return
     if asked.model is not None:
         raise InvalidOption("--model goes with `limner bench model` only.")
@@ -195,6 +201,6 @@ def add_to(app: typer.Typer) -> None:
     examples = (
         "limner bench",
         "limner bench watermark --pictures photos/",
-        "limner bench model --model sd15/ --steps 4",
+        "limner bench model --model sd15 --steps 4",
     )
     command(app, Bench, *examples)(bench)

@@ -14,7 +14,7 @@ from limner.engine import framing, machine
 from limner.engine.engine import Drawn, Resident
 from limner.engine.refining import refine, refines
 from limner.engine.residency import Locate, Residency
-from limner.families.family import Family, Judge, LoadedModel, Order, Pixels, Watch
+from limner.families.family import Family, Judge, LoadedModel, Order, Outgrown, Pixels, Watch
 from limner.families.raster import resize, size_of
 
 _ENOUGH = 1.25
@@ -25,7 +25,8 @@ _ENOUGH = 1.25
 class EngineSettings:
     """The engine's slice of the settings.
 
-    `memory` is the budget for held models in bytes; `threads` the cores to use, None to take
+    `memory` is the budget for held models in bytes, on the machine and on a device each, None for
+    half of what is free or what the device has; `threads` the cores to use, None to take
     those that are free when a model is loaded; `batch` the most pictures drawn at once.
     """
 
@@ -43,7 +44,7 @@ class LocalEngine:
         self._settings = settings
         budget = settings.memory or machine.free_memory() // 2
         self._locate = locate
-        self._residency = Residency(families, locate, budget)
+        self._residency = Residency(families, locate, budget, settings.memory)
         self._threads: int | None = settings.threads
 
     def perform(self, orders: Sequence[Order], watch: Watch) -> Iterator[Drawn]:
@@ -54,10 +55,18 @@ class LocalEngine:
             batch = [framing.laid_out(order) for order in asked]
             own = Watch(watch.tell, watch.token, watch.first + start)
             recipe = batch[0].recipe
+            was_held = self._residency.holds(recipe.model)
             model = self._model(recipe.model, own, recipe)
             with _enough_memory():
                 ready = [self._with_parts(framing.inward(order)) for order in batch]
-                drawn = self._draw(model, ready, own)
+                try:
+                    drawn = self._draw(model, ready, own)
+                except Outgrown:
+                    if not was_held:
+                        raise
+                    self._residency.forget(recipe.model)
+                    model = self._model(recipe.model, own, recipe)
+                    drawn = self._draw(model, ready, own)
             environment = self._environment(model)
             share = (time.perf_counter() - began) / len(batch)
             for position, (order, pixels) in enumerate(zip(batch, drawn, strict=True)):

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import psutil
 
+from limner.families import memory
+
 _SAMPLE_SECONDS = 0.1
 
 
@@ -41,8 +43,8 @@ def free_cores() -> int:
 
 
 def free_memory() -> int:
-    """Return the bytes of memory that can be used without swapping."""
-    return int(psutil.virtual_memory().available)
+    """Return the bytes of memory that this process can use without swapping."""
+    return memory.free_memory()
 
 
 def peak_memory() -> int:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from limner.domain.card import Installed, Licence, ModelCard
 from limner.domain.event import CancelToken, Happening
-from limner.domain.recipe import InputRole, Recipe, Size
+from limner.domain.recipe import InputRole, Recipe, Size, Task
 
 Hash = Callable[[Path], str]
 """Returns the sha256 of a file as 64 hexadecimal digits; what did not change is not read twice."""
@@ -37,7 +37,8 @@ def _tell_nobody(_: Happening) -> None:
 class Placement:
     """Where and how a model runs: what the engine decided, not the Recipe.
 
-    `make_room` lets other models go until that many bytes are free, or none is left to go. `size`
+    `make_room` lets other models go until that many bytes are free, or none is left to go; it may
+    be called while the model draws, too, which stays. `size`
     is what is drawn first, None where that is not known; `tell` is told what had to be done.
     `beside` is the bytes of the weights that take part in what is drawn first: ControlNets, what
     sees references, adapters. Room is left for them. `shown` is how many pictures a model that
@@ -50,6 +51,11 @@ class Placement:
     tell: Callable[[Happening], None] = _tell_nobody
     beside: int = 0
     shown: int = 0
+
+
+def count_shown(recipe: Recipe) -> int:
+    """Return how many pictures a model that sees by itself reads with the one it draws."""
+    return len(recipe.references) + (recipe.task is Task.EDIT)
 
 
 @dataclass(frozen=True)
@@ -83,6 +89,10 @@ class Watch:
     tell: Callable[[Happening], None]
     token: CancelToken
     first: int = 0
+
+
+class Outgrown(MemoryError):
+    """A model in memory lacks room for a picture that it could draw, were it loaded for it."""
 
 
 class Held(Protocol):
@@ -120,7 +130,8 @@ class LoadedModel(Held, Protocol):
         """Draw every order, all of one native size and step count; see `Order` and `Watch`.
 
         The pixels of an order do not depend on the others in the batch. Checks the token at
-        least once per step and raises Cancelled. Raises MemoryError where memory runs out,
+        least once per step and raises Cancelled. Raises MemoryError where memory runs out, Outgrown
+        where loading it anew would help, OutOfMemory where that is known to be of no use,
         WeightsRejected where a part does not fit, InvalidRequest for what cannot be drawn.
         """
 
@@ -185,6 +196,14 @@ class Plans(Family, Protocol):
         Nothing of the model is loaded. Raises ModelUnavailable where a part is not here, and
         WeightsRejected where its description makes no sense.
         """
+
+
+@runtime_checkable
+class Computes(Family, Protocol):
+    """A family whose models lie in the memory of a device, where this machine has one."""
+
+    def device_memory(self) -> int | None:
+        """Return the bytes of that memory; None where models lie in the machine's own."""
 
 
 def discover() -> dict[str, Family]:

@@ -1,8 +1,9 @@
 """The families of diffusion models, all on one driver: facts in, cards and pictures out."""
 
-import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -11,7 +12,7 @@ from limner.domain.capability import Capability, Range, Sizes, TaskInputs
 from limner.domain.card import Installed, ModelCard
 from limner.domain.composition import ControlKind, Purpose
 from limner.domain.errors import WeightsRejected
-from limner.domain.recipe import InputRole, Size, Task
+from limner.domain.recipe import InputRole, Recipe, Size, Task
 from limner.families.checkpoint import own_name
 from limner.families.diffusion.adapters.wearing import METHODS
 from limner.families.diffusion.calls.arguments import OWN, manner_of
@@ -19,7 +20,7 @@ from limner.families.diffusion.drawing.extras import extras_of
 from limner.families.diffusion.drawing.tiny_decoder import tiny_decoder_of
 from limner.families.diffusion.known.facts import FACTS, Facts, architecture_of, facts_of
 from limner.families.diffusion.loading.lending import check_alone, loan_of, opened
-from limner.families.diffusion.loading.single import check_single, recognise_single
+from limner.families.diffusion.loading.single import Single, check_single, recognise_single
 from limner.families.diffusion.planning.activations import Work
 from limner.families.diffusion.recognition.files import SINGLE, file_of, files_of
 from limner.families.diffusion.recognition.finding import Finding, Kind, Prediction
@@ -27,7 +28,7 @@ from limner.families.diffusion.recognition.folders import INDEX, recognise_folde
 from limner.families.diffusion.recognition.layouts import recognise_file
 from limner.families.diffusion.recognition.licences import licence_of
 from limner.families.diffusion.sampling.samplers import samplers_for, schedules_for
-from limner.families.family import Hash, LoadedModel, Placement, Published
+from limner.families.family import Hash, LoadedModel, Placement, Published, count_shown
 
 _INPUTS: Mapping[Task, TaskInputs] = MappingProxyType(
     {
@@ -109,51 +110,72 @@ class DiffusionFamily:
         whose other parts are nowhere.
         """
         from limner.families.diffusion.drawing.model import Beside, DiffusionModel
+        from limner.families.diffusion.loading.room import Room
         from limner.families.diffusion.loading.ways import load_fitting
 
         card, lent = installed.card, ""
-        works = _works(card, placement)
-        if INDEX in installed.files:
-            place = folder = installed.files[INDEX].parent
-            found = recognise_folder(folder)
-            loaded = load_fitting(folder, works, placement)
-        else:
-            place = path = installed.files[SINGLE]
-            found = replace(recognise_file(path), variant=card.variant)
-            with opened(path, found, installed.neighbours) as (folder, single):
-                loaded = load_fitting(folder, works, placement, single)
-                lent = loan_of(folder) if found.kind is Kind.DENOISER else ""
+        work = _work_of(card, placement.size, placement.shown)
+        with _described(installed) as (folder, found, single):
+            loaded = load_fitting(folder, work, placement, single)
+            if found.kind is Kind.DENOISER:
+                lent = loan_of(folder)
         manner = manner_of(facts_of(card.family, card.variant), found.prediction)
+        tiny = tiny_decoder_of(card.family, _place(installed))
+        room = Room(loaded, placement, partial(_work_like, card))
+        beside = Beside(lent, tiny, room)
         threads, way = placement.threads, loaded.way
-        beside = Beside(lent, tiny_decoder_of(card.family, place))
         return DiffusionModel(loaded.pipeline, manner, loaded.device, threads, way, beside)
 
     def plan(self, installed: Installed, size: Size, /) -> tuple[str, ...]:
         """Return what drawing at a size would take here; see `families.family.Plans`."""
-        from limner.families.diffusion.loading.hardware import machine_here
-        from limner.families.diffusion.loading.ways import inventory_of
+        from limner.families.diffusion.loading.ways import inventory_of, machine_for
         from limner.families.diffusion.planning.planner import describe
 
-        if INDEX in installed.files:
-            parts = inventory_of(installed.files[INDEX].parent)
-        else:
-            path = installed.files[SINGLE]
-            with opened(path, recognise_file(path), installed.neighbours) as (folder, single):
-                parts = inventory_of(folder, single)
-        return describe(parts, Work(size), machine_here())
+        with _described(installed) as (folder, _, single):
+            parts = inventory_of(folder, single)
+        return describe(parts, _work_of(installed.card, size, 0), machine_for(single))
+
+    def device_memory(self) -> int | None:
+        """Return the bytes of a GPU's memory; see `families.family.Computes`."""
+        from limner.families.diffusion.loading.hardware import device_memory
+
+        return device_memory()
 
 
-def _works(card: ModelCard, placement: Placement) -> tuple[Work, ...]:
-    """Return what memory is planned for: the size asked for, else the usual; then smaller ones."""
-    asked, able = placement.size, card.capability
-    seen = placement.shown if able.sees else min(placement.shown, able.supports(Task.EDIT))
-    sizes, guided = card.capability.sizes, card.capability.negative_prompt
-    usual = sizes.default or Size(width=512, height=512)
-    least = sizes.drawn[0] if sizes.drawn else usual.pixels
-    side = max(sizes.multiple, math.isqrt(least) // sizes.multiple * sizes.multiple)
-    first = asked or usual
-    smaller = (one for one in (usual, Size(width=side, height=side)) if one.pixels < first.pixels)
-    return tuple(Work(size, guided=guided, references=seen) for size in (first, *smaller))
+@contextmanager
+def _described(installed: Installed) -> Iterator[tuple[Path, Finding, Single | None]]:
+    """Give the folder that describes a model, what is known of it, and its single file, if any."""
+    place = _place(installed)
+    if INDEX in installed.files:
+        yield place, recognise_folder(place), None
+        return
+    found = replace(recognise_file(place), variant=installed.card.variant)
+    with opened(place, found, installed.neighbours) as (folder, single):
+        yield folder, found, single
+
+
+def _place(installed: Installed) -> Path:
+    """Return the folder of a model, or its single file."""
+    index = installed.files.get(INDEX)
+    return installed.files[SINGLE] if index is None else index.parent
+
+
+def _work_of(card: ModelCard, size: Size | None, shown: int) -> Work:
+    """Return what memory is planned for: a native size, the usual one where none is known."""
+    able, sizes = card.capability, card.capability.sizes
+    return Work(
+        size or sizes.default or Size(width=512, height=512),
+        guided=able.negative_prompt,
+        references=shown if able.sees else min(shown, able.supports(Task.EDIT)),
+        least=sizes.drawn[0] if sizes.drawn else 0,
+    )
+
+
+def _work_like(card: ModelCard, recipe: Recipe, pictures: int) -> Work:
+    """Return what drawing some pictures of a Recipe at once is."""
+    work = _work_of(card, recipe.native_size, count_shown(recipe))
+    guided = work.guided and (recipe.guidance is None or recipe.guidance > 1)
+    return replace(work, batch=pictures, guided=guided)
 
 
 def _capability(facts: Facts, found: Finding) -> Capability:

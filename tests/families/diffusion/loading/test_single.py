@@ -202,7 +202,7 @@ def test_one_file_draws_what_its_folder_draws(
     path = original.save(tmp_path / "all of it.safetensors", in_one(pipeline))
     described(pipeline, monkeypatch, family)
     with whole(path, found) as (folder, parts):
-        loaded = load_fitting(folder, (WORK,), Placement(1), parts)
+        loaded = load_fitting(folder, WORK, Placement(1), parts)
     assert not folder.exists()
     assert np.array_equal(drawn(family, loaded.pipeline, found.prediction or "v"), expected)
 
@@ -216,7 +216,7 @@ def test_a_model_that_says_zero_snr_is_asked_so(
     described(pipeline, monkeypatch, "sdxl")
     found = Finding(**{**vars(FOUND["sdxl"]), "prediction": "v"})
     with whole(path, found) as (folder, parts):
-        loaded = load_fitting(folder, (WORK,), Placement(1), parts)
+        loaded = load_fitting(folder, WORK, Placement(1), parts)
     config = loaded.pipeline.scheduler.config
     assert config.prediction_type == "v_prediction"
     assert config.rescale_betas_zero_snr
@@ -279,7 +279,7 @@ def test_bad_files_are_refused_with_a_reason(
         whole(path, FOUND["sd1"]) as (folder, parts),
         pytest.raises(WeightsRejected, match=told),
     ):
-        load_fitting(folder, (WORK,), Placement(1), parts)
+        load_fitting(folder, WORK, Placement(1), parts)
 
 
 def test_the_card_of_one_file_does_not_depend_on_its_name(tmp_path: Path) -> None:

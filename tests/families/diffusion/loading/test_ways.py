@@ -1,6 +1,7 @@
 """Models are loaded the way the planner chose, and nothing but what it says changes pixels."""
 
 import math
+import re
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,7 +15,7 @@ from limner.domain.errors import OutOfMemory
 from limner.domain.event import Happening, Notice
 from limner.domain.recipe import Size, Task
 from limner.families.diffusion.drawing.easing import eased, eases
-from limner.families.diffusion.family import _works
+from limner.families.diffusion.family import _work_of
 from limner.families.diffusion.known.facts import facts_of
 from limner.families.diffusion.loading.pipelines import Device, bytes_in, load_pipeline, parts_of
 from limner.families.diffusion.planning.activations import Work
@@ -110,25 +111,25 @@ def test_others_leave_before_a_lesser_way_is_taken(
         free[0] = 8 * GB
 
     monkeypatch.setattr(ways, "machine_here", lambda: here(free[0]))
-    loaded = ways.load_fitting(folder, (WORK,), Placement(1, release))
+    loaded = ways.load_fitting(folder, WORK, Placement(1, release))
     assert loaded.way == Way("float32")
     assert len(asked) == 1
     needed = plans(take_inventory(folder), WORK, here(8 * GB))[0].demand.needed
     assert asked == [math.ceil(1.1 * needed) - GB // 10]
     # Enough for what is predicted is not enough for the margin: others still leave first.
     free[0], asked[:] = round(1.05 * needed), []
-    assert ways.load_fitting(folder, (WORK,), Placement(1, release)).way == Way("float32")
+    assert ways.load_fitting(folder, WORK, Placement(1, release)).way == Way("float32")
     assert asked == [math.ceil(1.1 * needed) - round(1.05 * needed)]
     free[0], asked[:] = 8 * GB, []
-    ways.load_fitting(folder, (WORK,), Placement(1, release))
+    ways.load_fitting(folder, WORK, Placement(1, release))
     assert not asked
 
 
 def test_room_is_left_for_what_takes_part(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ways, "machine_here", lambda: here(8 * GB))
-    assert ways.load_fitting(folder, (WORK,), Placement(1)).way == Way("float32")
+    assert ways.load_fitting(folder, WORK, Placement(1)).way == Way("float32")
     with pytest.raises(OutOfMemory):
-        ways.load_fitting(folder, (WORK,), Placement(1, beside=8 * GB))
+        ways.load_fitting(folder, WORK, Placement(1, beside=8 * GB))
 
 
 def test_where_nothing_fits_the_error_says_what_would_help(
@@ -136,7 +137,7 @@ def test_where_nothing_fits_the_error_says_what_would_help(
 ) -> None:
     monkeypatch.setattr(ways, "machine_here", lambda: here(GB // 10))
     with pytest.raises(OutOfMemory, match="close other programs"):
-        ways.load_fitting(folder, (WORK,), Placement(1))
+        ways.load_fitting(folder, WORK, Placement(1))
 
 
 @pytest.mark.parametrize("folder", ["flux"], indirect=True)
@@ -156,7 +157,7 @@ def test_a_wrong_prediction_is_followed_by_a_smaller_way(
     monkeypatch.setattr(ways, "load_way", load)
     monkeypatch.setattr(ways, "machine_here", lambda: here(64 * GB))
     told: list[Happening] = []
-    loaded = ways.load_fitting(folder, (large,), Placement(1, tell=told.append))
+    loaded = ways.load_fitting(folder, large, Placement(1, tell=told.append))
     assert [one.code for one in told if isinstance(one, Notice)] == ["less_memory"]
     assert len(tried) == 2
     assert loaded.way == tried[1] != tried[0]
@@ -185,9 +186,36 @@ def test_memory_is_planned_for_the_size_that_is_asked_for() -> None:
         )
     )
     small, large = Size(width=512, height=512), Size(width=2048, height=1536)
-    assert next(one.size for one in _works(card, Placement(1))) == usual
-    assert [one.size for one in _works(card, Placement(1, size=large))][:2] == [large, usual]
-    assert next(one.size for one in _works(card, Placement(1, size=small))) == small
-    works = _works(card, Placement(1, size=small, shown=3))
-    assert all(one.size.pixels <= small.pixels for one in works)
-    assert all(one.references == 3 for one in works)
+    assert _work_of(card, None, 0).size == usual
+    for size in (small, large):
+        assert _work_of(card, size, 3) == Work(size, references=3, least=facts.area[0])
+
+
+@pytest.mark.parametrize("folder", ["flux"], indirect=True)
+def test_a_size_that_nothing_fits_is_loaded_in_the_smallest_way_and_told(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    large = Work(Size(width=2048, height=2048), guided=False)
+    least = plans(take_inventory(folder), large, here(64 * GB))[-1]
+    free = round(least.demand.needed / 1.2)
+    monkeypatch.setattr(ways, "machine_here", lambda: here(free))
+    told: list[Happening] = []
+    loaded = ways.load_fitting(folder, large, Placement(1, tell=told.append))
+    assert loaded.way == least.way
+    assert loaded.way.tiling
+    (notice,) = (one for one in told if isinstance(one, Notice))
+    assert notice.code == "less_memory"
+    assert "2048×2048" in notice.message
+    assert f"{free / GB:.1f} GB free" in notice.message
+    assert re.search(r"at least \d\.\d GB.* (\d+)×\1 would fit", notice.message)
+
+
+def test_after_the_last_try_no_size_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(ways, "load_way", load)
+    monkeypatch.setattr(ways, "machine_here", lambda: here(8 * GB))
+    with pytest.raises(OutOfMemory, match="even in the way that takes least") as failure:
+        ways.load_fitting(folder, Work(Size(width=512, height=512)), Placement(1))
+    assert "would fit" not in failure.value.message

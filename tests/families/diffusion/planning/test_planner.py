@@ -16,7 +16,15 @@ from limner.domain.recipe import Size
 from limner.families.diffusion.planning.activations import Work, of_denoiser, scale_of
 from limner.families.diffusion.planning.demand import Machine, Way, demand_of, storage_of
 from limner.families.diffusion.planning.inventory import Part, Role, take_inventory
-from limner.families.diffusion.planning.planner import choose, describe, fits, plans, smaller
+from limner.families.diffusion.planning.planner import (
+    _smaller_sizes,
+    choose,
+    describe,
+    fits,
+    plans,
+    smaller,
+    smallest,
+)
 
 GB = 2**30
 MILLION = 1_000_000
@@ -48,6 +56,7 @@ def part(
     numbers = round(millions * MILLION)
     width = {"float32": 4.0, "float16": 2.0, "bfloat16": 2.0, "fp8": 1.0}.get(stored, 0.56)
     convolved = "UNet" in kind or role is Role.AUTOENCODER
+    whole = role is Role.TEXT_ENCODER
     return Part(
         name,
         kind,
@@ -60,8 +69,8 @@ def part(
         kernels=numbers * 7 // 10 if convolved else 0,
         largest=min(numbers, 38 * MILLION),
         largest_kernel=min(numbers, 29 * MILLION) if convolved else 0,
-        block=numbers // 50,
-        loose=numbers // 50,
+        block=0 if whole else numbers // 50,
+        loose=numbers if whole else numbers // 50,
     )
 
 
@@ -85,6 +94,14 @@ def sd1(stored: str = "float16") -> tuple[Part, ...]:
 def autoencoder(stored: str, **settings: object) -> Part:
     widths = {"block_out_channels": [128, 256, 512, 512], **settings}
     return part("vae", "AutoencoderKL", Role.AUTOENCODER, 84, stored, **widths)
+
+
+def tiny() -> tuple[Part, ...]:
+    """A model whose autoencoder takes nearly all of the memory."""
+    return (
+        part("unet", "UNet2DConditionModel", Role.DENOISER, 1, "float32"),
+        autoencoder("float32"),
+    )
 
 
 WORK = Work(size())
@@ -260,7 +277,7 @@ def test_out_of_memory_the_next_smaller_plan_is_tried() -> None:
     assert len(found) >= 4
     for plan, following in pairwise(found):
         assert smaller(plan.way, flux(), WORK, machine) == following
-    with pytest.raises(OutOfMemory, match="would fit"):
+    with pytest.raises(OutOfMemory, match="choose a smaller model"):
         smaller(found[-1].way, flux(), WORK, machine)
 
 
@@ -280,6 +297,45 @@ def test_where_nothing_fits_the_size_that_would_is_named() -> None:
     larger = Work(size(side + 64, side + 64))
     with pytest.raises(OutOfMemory):
         choose(sd1(), larger, machine)
+
+
+def test_a_size_that_is_made_of_a_larger_one_is_never_named() -> None:
+    """Whoever asked for 256×256 of a model that draws 512×512 has no use for 256×256."""
+    machine = processor(1.4)
+    with pytest.raises(OutOfMemory, match="256×256 would fit"):
+        choose(tiny(), Work(size(512, 512)), machine)
+    with pytest.raises(OutOfMemory, match="No size would fit"):
+        choose(tiny(), Work(size(512, 512), least=512 * 512), machine)
+
+
+@pytest.mark.parametrize("asked", [size(300, 300), size(70, 1000), size(1000, 70), size(321, 257)])
+def test_what_would_fit_is_smaller_than_what_was_asked_for(asked: Size) -> None:
+    sizes = list(_smaller_sizes(Work(asked)))
+    assert sizes
+    for one in sizes:
+        assert one.pixels < asked.pixels
+        assert one.width <= asked.width
+        assert one.height <= asked.height
+    assert list(_smaller_sizes(Work(size(256, 256)))) == []
+
+
+def test_the_smallest_plan_is_one_whose_weights_can_be_loaded() -> None:
+    large = Work(size(4096, 4096))
+    found = smallest(sd1(), large, processor(6))
+    assert found == plans(sd1(), large, processor(6))[-1]
+    assert found is not None
+    assert not fits(found, processor(6))
+    assert smallest(flux(), large, processor(6)) is None
+
+
+def test_what_a_loaded_model_takes_beside_what_it_holds() -> None:
+    kept = demand_of(sd1(), WORK, "cpu", Way("float32"))
+    assert kept.held == kept.runtime + kept.weights
+    assert kept.held + kept.more == max(size for name, size in kept.stages if name != "load")
+    waiting = demand_of(flux(), WORK, "cuda", Way("bfloat16", offload="model"))
+    assert waiting.held == waiting.runtime
+    assert waiting.held + waiting.more == waiting.peak
+    assert demand_of((), WORK, "cpu", Way("float32")).more == 0
 
 
 def test_where_no_size_fits_a_smaller_model_is_advised() -> None:

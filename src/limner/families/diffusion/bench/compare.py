@@ -38,7 +38,7 @@ from limner.families.diffusion.loading.pipelines import (
 )
 from limner.families.diffusion.loading.ways import load_fitting
 from limner.families.diffusion.planning.activations import Work
-from limner.families.diffusion.recognition.folders import recognise_folder
+from limner.families.diffusion.recognition.folders import read_pipeline, recognise_folder
 from limner.families.family import Order, Pixels, Placement, Watch
 
 Side = Literal["diffusers", "limner"]
@@ -154,7 +154,7 @@ class _Ours:
         device, way = choose_device(), None
         if fitted:
             work = Work(self._order.recipe.size, guided=True)
-            loaded = load_fitting(folder, (work,), Placement(asked.threads))
+            loaded = load_fitting(folder, work, Placement(asked.threads))
             self.pipeline, device, way = loaded.pipeline, loaded.device, loaded.way
         else:
             self.pipeline = load_pipeline(folder, device)
@@ -178,7 +178,12 @@ class Plain:
         with quiet():
             wanted = getattr(used.diffusers, name)
             if shared is None:
-                made = wanted.from_pretrained(folder, torch_dtype=device.torch_dtype)
+                made = wanted.from_pretrained(
+                    folder,
+                    torch_dtype=device.torch_dtype,
+                    use_safetensors=True,
+                    variant=_variant(folder),
+                )
                 self.pipeline = made.to(device.name)
             else:
                 scheduler = type(shared.scheduler).from_config(shared.scheduler.config)
@@ -200,6 +205,13 @@ class Plain:
         generator = self._torch.Generator("cpu").manual_seed(self._seed)
         with quiet():
             return to_pixels(self.pipeline(**self._arguments, generator=generator).images[0])
+
+
+def _variant(folder: Path) -> str | None:
+    """Return the word of diffusers for weights that lie in files of a certain name: `fp16`, say."""
+    parts = read_pipeline(folder).components.values()
+    names = [path.name.split(".") for part in parts for path in part.weights]
+    return min((name[1].partition("-")[0] for name in names if len(name) > 2), default=None)
 
 
 def _manner(folder: Path) -> Manner:

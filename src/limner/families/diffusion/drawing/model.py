@@ -43,6 +43,7 @@ from limner.families.diffusion.loading.pipelines import (
     parts_of,
     quiet,
 )
+from limner.families.diffusion.loading.room import Room
 from limner.families.diffusion.loading.ways import LOSSY
 from limner.families.diffusion.planning.demand import Way
 from limner.families.diffusion.sampling.guidance import guided
@@ -52,10 +53,11 @@ from limner.families.family import Order, Pixels, Watch
 
 @dataclass(frozen=True)
 class Beside:
-    """What lies beside a model: whose parts it borrows, in words, and its tiny decoder."""
+    """What is beside a model: whose parts it borrows, in words, its tiny decoder, and memory."""
 
     lent: str = ""
     tiny: Path | None = None
+    room: Room | None = None
 
 
 _NOTHING = Beside()
@@ -76,7 +78,7 @@ class DiffusionModel:
         way: Way | None = None,
         beside: Beside = _NOTHING,
     ) -> None:
-        self._lent = beside.lent
+        self._lent, self._room = beside.lent, beside.room
         self._manner = manner
         self._device = device
         self._threads = threads
@@ -168,6 +170,10 @@ class DiffusionModel:
 
     def _fitted(self, orders: Sequence[Order], watch: Watch) -> list[Pixels]:
         """Draw orders at once; where memory runs out, again in a way that takes less, if any."""
+        wanted = eased(self._room.way_for(orders, self.bytes)) if self._room else ()
+        for ease in named(set(wanted) - set(self._eased)):
+            self._ease(ease)
+            watch.tell(Notice("less_memory", f"To fit into memory: {ease.what}."))
         if len(orders) > 1:
             try:
                 return self._able(orders, watch)

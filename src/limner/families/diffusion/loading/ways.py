@@ -20,7 +20,14 @@ from limner.families.diffusion.loading.single import Single
 from limner.families.diffusion.planning.activations import Work
 from limner.families.diffusion.planning.demand import Machine, Way, storage_of
 from limner.families.diffusion.planning.inventory import PACKED, Part, take_inventory
-from limner.families.diffusion.planning.planner import choose, fits, lacking, plans, smaller
+from limner.families.diffusion.planning.planner import (
+    choose,
+    fits,
+    lacking,
+    plans,
+    smaller,
+    smallest,
+)
 from limner.families.diffusion.recognition.folders import read_pipeline
 from limner.families.family import Placement
 
@@ -32,48 +39,52 @@ LOSSY = {"fp8": "8 bits (fp8)", "int8": "8 bits (int8)", "nf4": "4 bits (nf4)"}
 
 @dataclass(frozen=True)
 class Loaded:
-    """A pipeline in memory, where it computes, and the way it was made to fit."""
+    """A pipeline in memory, where it computes, the way it was made to fit, and its parts."""
 
     pipeline: Any
     device: Device
     way: Way
+    parts: tuple[Part, ...]
 
 
 def load_fitting(
-    folder: Path,
-    works: Sequence[Work],
-    placement: Placement,
-    single: Single | None = None,
+    folder: Path, work: Work, placement: Placement, single: Single | None = None
 ) -> Loaded:
     """Load a diffusers folder in the best way that fits the memory that is free.
 
     The parts that a `single` file holds come from there instead. Room is left for what takes part
-    besides the model (`Placement.beside`).
-    It is planned for the first of `works` that anything fits for. The placement is asked to make
-    room before a lesser way is taken. Where a prediction was wrong and memory runs out, the next
-    smaller way is tried. Raises OutOfMemory where none fits, and WeightsRejected.
+    besides the model (`Placement.beside`). The placement is asked to make room before a lesser
+    way is taken. Where no way is thought to fit, the smallest that can be loaded is taken, and
+    the placement is told. Where a prediction was wrong and memory runs out, the next smaller way
+    is tried. Raises OutOfMemory where the weights fit in no way, and WeightsRejected.
     """
     parts = inventory_of(folder, single)
-    machine = _left(_machine(single), placement)
-    best = plans(parts, works[0], machine)
+    machine = _left(machine_for(single), placement)
+    best = plans(parts, work, machine)
     if best and not fits(best[0], machine):
-        placement.make_room(lacking(best[0], machine))
-        machine = _left(_machine(single), placement)
-    for work in works:
-        try:
-            way = choose(parts, work, machine).way
-            break
-        except OutOfMemory:
-            if work is works[-1]:
-                raise
+        placement.make_room(lacking(best[0].demand.needed, machine))
+        machine = _left(machine_for(single), placement)
+    way = _chosen(parts, work, machine, placement)
     while True:
         device = Device(machine.device, way.dtype)
         try:
-            return Loaded(load_way(folder, parts, way, device, single), device, way)
+            return Loaded(load_way(folder, parts, way, device, single), device, way, parts)
         except MemoryError:
             way = smaller(way, parts, work, machine).way
             told = "Memory ran out while loading; trying again with less."
             placement.tell(Notice("less_memory", told))
+
+
+def _chosen(parts: tuple[Part, ...], work: Work, machine: Machine, placement: Placement) -> Way:
+    """Return the best way that fits, else the smallest, and tell that it may not suffice."""
+    try:
+        return choose(parts, work, machine).way
+    except OutOfMemory as error:
+        plan = smallest(parts, work, machine)
+        if plan is None:
+            raise
+        placement.tell(Notice("less_memory", error.message))
+        return plan.way
 
 
 def inventory_of(folder: Path, single: Single | None = None) -> tuple[Part, ...]:
@@ -87,8 +98,8 @@ def inventory_of(folder: Path, single: Single | None = None) -> tuple[Part, ...]
     return tuple(sorted(every, key=lambda part: order.index(part.name)))
 
 
-def _machine(single: Single | None) -> Machine:
-    """Return this machine; what bitsandbytes packs, it packs as it reads folders."""
+def machine_for(single: Single | None) -> Machine:
+    """Return this machine, as a model is planned for it: bitsandbytes packs as it reads folders."""
     machine = machine_here()
     return replace(machine, bitsandbytes=False) if single else machine
 

@@ -18,13 +18,15 @@ class Work:
     """What is to be drawn at once.
 
     `guided`: a prompt and a negative prompt; `references`: pictures that the denoiser reads with
-    the one it draws.
+    the one it draws. `least` is the pixels of the smallest picture that the model draws; one that
+    is asked for smaller is made smaller afterwards.
     """
 
     size: Size
     batch: int = 1
     guided: bool = True
     references: int = 0
+    least: int = 0
 
 
 @dataclass(frozen=True)

@@ -90,6 +90,17 @@ class Demand:
             (name, size - (self.mapped if name == _LOAD else 0)) for name, size in self.stages
         )
 
+    @property
+    def held(self) -> int:
+        """The bytes of the device that a loaded model holds between pictures."""
+        return self.runtime + (0 if self.host else self.weights)
+
+    @property
+    def more(self) -> int:
+        """The bytes of the device that drawing takes beside what is held."""
+        drawing = (size for name, size in self.stages if name != _LOAD)
+        return max(drawing, default=self.held) - self.held
+
 
 TILE = 512
 """Pixels of the side of a tile that decoding in tiles takes."""
@@ -104,7 +115,8 @@ _PIECES = 160 * _MIB
 Measured with glibc, where it was 100 to 250 MiB.
 """
 
-_WIDTHS = {"float32": 4, "float16": 2, "bfloat16": 2}
+WIDTHS = {"float32": 4, "float16": 2, "bfloat16": 2}
+"""Bytes of a number in each format."""
 
 _LARGE = 1_000_000_000
 """Numbers of a text encoder from which on it is quantised with the denoiser."""
@@ -162,7 +174,7 @@ def storage_of(part: Part, way: Way) -> str:
     if part.stored in PACKED:
         return part.stored
     if way.quantisation == "half" and part.role in (Role.DENOISER, Role.TEXT_ENCODER):
-        return part.stored if _WIDTHS.get(part.stored) == 2 else way.dtype
+        return part.stored if WIDTHS.get(part.stored) == 2 else way.dtype
     if way.quantisation in ("fp8", "int8", "nf4") and _quantised(part):
         return way.quantisation
     return "float32" if _upcast(part, way) else way.dtype
@@ -181,14 +193,14 @@ def _weights(part: Part, way: Way) -> int:
     stored = storage_of(part, way)
     if stored in PACKED and stored == part.stored:
         return part.file_bytes
-    width = _WIDTHS[way.dtype]
-    if stored in _WIDTHS and way.quantisation != "half":
-        return part.parameters * _WIDTHS[stored]
+    width = WIDTHS[way.dtype]
+    if stored in WIDTHS and way.quantisation != "half":
+        return part.parameters * WIDTHS[stored]
     small = part.matrices + (part.kernels if stored not in ("int8", "nf4") else 0)
     return round(small * _EACH[stored]) + (part.parameters - small) * width
 
 
-_EACH = {**_WIDTHS, "fp8": 1.0, "int8": 1.0, "nf4": 0.5 + 4 / 64}
+_EACH = {**WIDTHS, "fp8": 1.0, "int8": 1.0, "nf4": 0.5 + 4 / 64}
 """Bytes of a number in layers that may be narrow; nf4 has a scale for each 64."""
 
 
@@ -206,7 +218,7 @@ def _resident(part: Part, way: Way) -> int:
 def _widened(part: Part, way: Way) -> int:
     """Return the bytes of the one layer that is widened while it computes."""
     stored = storage_of(part, way)
-    return 0 if stored in (way.dtype, "int8") else part.largest * _WIDTHS[way.dtype]
+    return 0 if stored in (way.dtype, "int8") else part.largest * WIDTHS[way.dtype]
 
 
 def _converting(parts: tuple[Part, ...], way: Way) -> int:
@@ -252,7 +264,7 @@ def _guess(part: Part, work: Work) -> Held:
 
 
 def _bytes(held: Held, part: Part, device: DeviceKind, way: Way) -> int:
-    width = 4 if _upcast(part, way) else _WIDTHS[way.dtype]
+    width = 4 if _upcast(part, way) else WIDTHS[way.dtype]
     if device == "cpu":
         live = (held.numbers + held.copies) * width
         return live + min(live, _PIECES)

@@ -33,7 +33,7 @@ class Part:
     `stored` is how its weights lie on the disk: a number format of torch, `fp8` or one of
     `PACKED`; `file_bytes` is what they take there, `matrices` the numbers in linear layers,
     `kernels` those in convolutions, `largest` those of the largest layer, `block` those of the
-    largest numbered block, and `loose` those outside of such blocks.
+    largest block that can wait by itself, and `loose` those outside of such blocks.
     """
 
     name: str
@@ -76,8 +76,7 @@ def weigh(name: str, component: Component, header: Header) -> Part:
         if len(tensor.shape) >= 3 and max(tensor.shape[2:]) > 1:
             largest_kernel = max(largest_kernel, numbers)
         totals[_sort(key, tensor.shape)] += numbers
-        block = re.match(r".*?\.\d+\.", key)
-        blocks[block[0] if block else ""] += numbers
+        blocks[_block(key, component.class_name)] += numbers
     return Part(
         name=name,
         class_name=component.class_name,
@@ -102,6 +101,23 @@ def role_of(name: str) -> Role:
     if name.startswith(("transformer", "unet")):
         return Role.DENOISER
     return Role.AUTOENCODER if name.startswith(("vae", "vqvae")) else Role.OTHER
+
+
+def _block(key: str, class_name: str) -> str:
+    """Return the block that a tensor waits with under group offload; empty where there is none.
+
+    Only members of lists that lie directly in the part are blocks: those of T5, CLIP and models
+    with a head lie deeper, so that these parts move as a whole. Source:
+    `_apply_group_offloading_block_level` in diffusers 0.42.
+    """
+    if class_name in _BARE:
+        key = key.removeprefix("model.")
+    found = re.match(r"[^.]+\.\d+\.", key)
+    return found[0] if found else ""
+
+
+_BARE = ("Qwen3Model", "Gemma2Model")
+"""Text encoders without a head, which their files are mostly written with."""
 
 
 def _sort(key: str, shape: tuple[int, ...]) -> str:

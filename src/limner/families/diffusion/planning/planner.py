@@ -1,6 +1,7 @@
 """Which way of drawing fits a machine, from the best to the smallest."""
 
 import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import product
 
@@ -61,24 +62,41 @@ def choose(parts: tuple[Part, ...], work: Work, machine: Machine) -> Plan:
 def smaller(way: Way, parts: tuple[Part, ...], work: Work, machine: Machine) -> Plan:
     """Return the plan to try after a way of drawing ran out of memory, whatever was predicted.
 
-    Raises OutOfMemory where there is none.
+    Raises OutOfMemory where there is none; no size would help, for weights are of no size.
     """
     used = demand_of(parts, work, machine.device, way)
-    found = plans(parts, work, machine)
-    for other in found:
+    for other in plans(parts, work, machine):
         if _less(other.demand, used):
             return other
-    raise OutOfMemory(_refusal(parts, work, machine, found[-1]))
+    raise OutOfMemory(
+        f"Memory ran out while loading, even in the way that takes least, and {machine.name} had "
+        f"{_gb(machine.memory)} free. Close other programs, or choose a smaller model."
+    )
+
+
+def smallest(parts: tuple[Part, ...], work: Work, machine: Machine) -> Plan | None:
+    """Return the plan that takes least of those whose weights can be loaded; None without any."""
+    loadable = [
+        plan
+        for plan in plans(parts, work, machine)
+        if not lacking(plan.demand.runtime + plan.demand.weights, machine)
+    ]
+    return loadable[-1] if loadable else None
 
 
 def fits(plan: Plan, machine: Machine) -> bool:
     """Whether a plan fits the memory that is free, with a margin for what cannot be known."""
-    return plan.demand.needed * _MARGIN <= machine.memory
+    return not lacking(plan.demand.needed, machine)
 
 
-def lacking(plan: Plan, machine: Machine) -> int:
-    """Return the bytes that must become free for a plan to fit; 0 where it fits."""
-    return max(0, math.ceil(plan.demand.needed * _MARGIN) - machine.memory)
+def lacking(needed: int, machine: Machine) -> int:
+    """Return the bytes that must become free for those predicted to fit; 0 where they do."""
+    return max(0, math.ceil(needed * _MARGIN) - machine.memory)
+
+
+def is_hopeless(needed: int, machine: Machine) -> bool:
+    """Whether the bytes predicted are more than is free, also if the prediction errs upwards."""
+    return needed > machine.memory * _MARGIN
 
 
 def describe(parts: tuple[Part, ...], work: Work, machine: Machine) -> tuple[str, ...]:
@@ -96,7 +114,7 @@ def describe(parts: tuple[Part, ...], work: Work, machine: Machine) -> tuple[str
     stages = ", ".join(f"{_gb(size)} to {name}" for name, size in demand.needs)
     lines = [
         f"{free} {_title(way)}: at most {_gb(demand.needed)}, {_gb(demand.weights)} of it weights.",
-        f"At {work.size.width}×{work.size.height}: {stages}.",
+        f"At {_named(work.size)}: {stages}.",
         plan.reason,
     ]
     if demand.host:
@@ -245,28 +263,56 @@ def _reason(way: Way, parts: tuple[Part, ...], machine: Machine) -> str:
 
 def _refusal(parts: tuple[Part, ...], work: Work, machine: Machine, last: Plan) -> str:
     need = _gb(round(last.demand.needed * _MARGIN))
-    said = (
-        f"Drawing {work.size.width}×{work.size.height} with this model takes at least {need} of "
-        f"memory, and {machine.name} has {_gb(machine.memory)} free."
+
+    def suits(less: Work) -> bool:
+        return any(fits(plan, machine) for plan in plans(parts, less, machine))
+
+    return (
+        f"Drawing {_named(work.size)} with this model is thought to take at least {need} of "
+        f"memory, and {machine.name} has {_gb(machine.memory)} free. {_advice(work, suits)}"
     )
-    size = _largest(parts, work, machine)
+
+
+def refusal_beside(work: Work, more: int, machine: Machine, suits: Callable[[Work], bool]) -> str:
+    """Return why a loaded model cannot draw, which takes `more` bytes than it holds.
+
+    `suits` tells whether there is memory for less work.
+    """
+    need = _gb(round(more * _MARGIN))
+    return (
+        f"Drawing {_named(work.size)} is thought to take {need} of memory beside what the model "
+        f"holds, and {machine.name} has {_gb(machine.memory)} free. {_advice(work, suits)}"
+    )
+
+
+def _advice(work: Work, suits: Callable[[Work], bool]) -> str:
+    """Return what to do where memory lacks; `suits` tells whether there is some for less work."""
+    size = next((one for one in _smaller_sizes(work) if suits(replace(work, size=one))), None)
     if size is not None:
-        return f"{said} {size.width}×{size.height} would fit; or close other programs."
-    return f"{said} No size would fit: close other programs, or choose a smaller model."
+        return f"{_named(size)} would fit; or close other programs."
+    return "No size would fit: close other programs, or choose a smaller model."
 
 
-def _largest(parts: tuple[Part, ...], work: Work, machine: Machine) -> Size | None:
-    """Return the largest size of these proportions that would fit, in steps of 64 pixels."""
-    longest = max(work.size.width, work.size.height)
-    for side in range(longest // 64 - 1, 3, -1):
+def _smaller_sizes(work: Work) -> Iterator[Size]:
+    """Yield the sizes of these proportions that are smaller, the largest first.
+
+    Their sides are multiples of 64 pixels, and the model draws them as they are.
+    """
+    asked = work.size
+    longest = max(asked.width, asked.height)
+    for side in range(math.ceil(longest / 64) - 1, 3, -1):
         share = side * 64 / longest
         width, height = (
-            max(64, round(one * share / 64) * 64) for one in (work.size.width, work.size.height)
+            max(64, round(one * share / 64) * 64) for one in (asked.width, asked.height)
         )
         size = Size(width=width, height=height)
-        if any(fits(plan, machine) for plan in plans(parts, replace(work, size=size), machine)):
-            return size
-    return None
+        within = width <= asked.width and height <= asked.height
+        if within and work.least <= size.pixels < asked.pixels:
+            yield size
+
+
+def _named(size: Size) -> str:
+    return f"{size.width}×{size.height}"
 
 
 def _gb(size: int) -> str:
