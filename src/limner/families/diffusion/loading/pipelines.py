@@ -153,7 +153,10 @@ def choose_device() -> Device:
     """
     torch = libraries().torch
     if torch.cuda.is_available():
-        return Device("cuda", "bfloat16" if torch.cuda.is_bf16_supported() else "float16")
+        return Device(
+            "cuda",
+            "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float16",
+        )
     if torch.backends.mps.is_available():
         return Device("mps", "bfloat16")
     return Device("cpu", "float32")
