@@ -12,7 +12,7 @@ pytest.importorskip("diffusers", reason="the samplers are those of diffusers")
 import torch
 
 from limner.domain.errors import InvalidOption
-from limner.domain.sampling import Sampler, Schedule
+from limner.domain.sampling import NEAREST, Sampler, Schedule
 from limner.families.diffusion.recognition.finding import Prediction
 from limner.families.diffusion.sampling.samplers import (
     build,
@@ -62,6 +62,13 @@ def pairs(prediction: Prediction) -> list[tuple[Prediction, str, str | None]]:
 @pytest.fixture(autouse=True)
 def one_thread() -> None:
     torch.set_num_threads(1)
+
+
+def test_what_is_said_to_be_there_for_no_model_is_there_for_none() -> None:
+    for prediction in PREDICTIONS:
+        assert not {*samplers_for(prediction), *schedules_for(prediction)} & set(NEAREST)
+    samplers = {word for prediction in PREDICTIONS for word in samplers_for(prediction)}
+    assert set(Sampler) == {*samplers, *(word for word in NEAREST if word in set(Sampler))}
 
 
 def test_what_is_listed_is_of_our_words() -> None:

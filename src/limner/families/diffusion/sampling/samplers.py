@@ -16,12 +16,14 @@
     deis                 DEISMultistep               the same                  all
     uni_pc, uni_pc_bh2   UniPCMultistep, B1 or B2    the same                  all
     sa_solver            SASolver                    —                         all
+    lms, ipndm           EulerDiscrete, by formulas  FlowMatchEulerDiscrete    all
+                         of `multistep`
     ddim                 DDIM                        —                         all
     lcm                  LCM                         FlowMatchLCM              all for flow
     ddpm, plms, tcd      DDPM, PNDM, TCD             —                         none
 
 “All” is normal, simple, sgm_uniform, karras, exponential, beta and kl_optimal; ddim_uniform for
-noise and v; linear_quadratic for flow. align_your_steps has numbers for single models only.
+noise and v; linear_quadratic for flow.
 
 Left open, both are the model's own and nothing differs from diffusers. With a sampler alone, a
 noise-predicting model goes on the levels that diffusers gives this solver, a flow-matching one
@@ -43,6 +45,7 @@ from limner.domain.errors import InvalidOption
 from limner.domain.sampling import Sampler, Schedule
 from limner.families.diffusion.recognition.finding import Prediction
 from limner.families.diffusion.sampling.levels import SCHEDULES
+from limner.families.diffusion.sampling.multistep import LinearMultistep, PseudoLinearMultistep
 from limner.families.diffusion.sampling.solvers import Solver, follow_flow, follow_noise
 
 _MULTISTEP, _SINGLESTEP = "DPMSolverMultistepScheduler", "DPMSolverSinglestepScheduler"
@@ -87,6 +90,8 @@ _FOR_NOISE: Mapping[Sampler, Solver] = MappingProxyType(
         Sampler.DPM_2: Solver("KDPM2DiscreteScheduler"),
         Sampler.DPM_2_ANCESTRAL: Solver("KDPM2AncestralDiscreteScheduler"),
         **_FOR_BOTH,
+        Sampler.LMS: Solver("EulerDiscreteScheduler", formula=LinearMultistep),
+        Sampler.IPNDM: Solver("EulerDiscreteScheduler", formula=PseudoLinearMultistep),
         Sampler.SA_SOLVER: Solver("SASolverScheduler", {"algorithm_type": "data_prediction"}),
         Sampler.DDIM: Solver("DDIMScheduler", _UNCLIPPED),
         Sampler.DDPM: Solver("DDPMScheduler", _UNCLIPPED),
@@ -98,12 +103,16 @@ _FOR_NOISE: Mapping[Sampler, Solver] = MappingProxyType(
 
 _FLOW = {"prediction_type": "flow_prediction", "use_flow_sigmas": True}
 
+_CERTAIN = {"stochastic_sampling": False}
+
 _FOR_FLOW: Mapping[Sampler, Solver] = MappingProxyType(
     {
-        Sampler.EULER: Solver("FlowMatchEulerDiscreteScheduler", {"stochastic_sampling": False}),
+        Sampler.EULER: Solver("FlowMatchEulerDiscreteScheduler", _CERTAIN),
         Sampler.EULER_ANCESTRAL: Solver("LTXEulerAncestralRFScheduler"),
         Sampler.HEUN: Solver("FlowMatchHeunDiscreteScheduler"),
         **{word: Solver(one.name, {**one.settings, **_FLOW}) for word, one in _FOR_BOTH.items()},
+        Sampler.LMS: Solver("FlowMatchEulerDiscreteScheduler", _CERTAIN, LinearMultistep),
+        Sampler.IPNDM: Solver("FlowMatchEulerDiscreteScheduler", _CERTAIN, PseudoLinearMultistep),
         Sampler.LCM: Solver("FlowMatchLCMScheduler"),
     }
 )

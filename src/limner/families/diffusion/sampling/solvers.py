@@ -51,10 +51,11 @@ _SPACINGS = {
 
 @dataclass(frozen=True)
 class Solver:
-    """A class of diffusers and what its configuration must say."""
+    """A class of diffusers and what its configuration must say; `formula` takes its steps."""
 
     name: str
     settings: Mapping[str, Any] = field(default_factory=dict)
+    formula: type | None = None
 
 
 def follow_noise(config: Mapping[str, Any], solver: Solver, schedule: Schedule | None) -> Any:
@@ -109,6 +110,8 @@ def follow_flow(config: Mapping[str, Any], solver: Solver, schedule: Schedule | 
 def _class_of(diffusers: Any, solver: Solver) -> Any:
     base = getattr(diffusers, solver.name)
     settings = solver.settings
+    if solver.formula is not None:
+        return type(base.__name__, (solver.formula, base), {})
     if settings.get("solver_order") == 3 and settings["algorithm_type"] == "sde-dpmsolver++":
         return type(base.__name__, (_ThirdOrderWithNoise, base), {})
     return base
