@@ -1,5 +1,6 @@
 """What A1111's users type into prompts and is no word: worn, or refused before it is drawn."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -95,3 +96,21 @@ def test_words_that_change_between_steps_are_refused(desk: Desk, piece: str) -> 
         assert piece in told.value.message
     old = Draft(prompt=f"a {piece} {TAG}", literal=True)
     assert desk.studio.resolve(desk.actor, desk.workspace, old)[0].prompt == f"a {piece} {TAG}"
+
+
+@pytest.mark.parametrize(
+    ("adapter", "error", "message"),
+    [
+        ("ink:abc", InvalidOption, "The weight of ink must be a number, not “abc”. Write it like"),
+        ("ink:abc:0.5", InvalidOption, "The weight of ink must be a number, not “abc”"),
+        ("ikn", ModelNotFound, "No adapter is called “ikn”. Did you mean ink?"),
+        ("paintt", ModelNotFound, "No adapter is called “paintt”. `limner models list`"),
+        ("some/ink.safetensors", ModelNotFound, "There is no file some/ink.safetensors. Give the"),
+        ("C:\\\\ink.safetensors", ModelNotFound, "There is no file C:"),
+    ],
+)
+def test_an_adapter_that_is_not_there(
+    own: Desk, adapter: str, error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=re.escape(message)):
+        resolved(own, "a fox", adapters=(adapter,))

@@ -211,7 +211,7 @@ class Collection:
                 reasons.append(error.message)
                 continue
             return _usable(whole_path(path), card, kind)
-        return replace(seen, reason=" ".join(dict.fromkeys((seen.reason, *reasons))))
+        return replace(seen, reason=_told_once(seen.reason, *reasons))
 
     def _likely(self, kind: str, family: str) -> Sequence[Family]:
         """Return the families to ask, the one that will most likely know first."""
@@ -268,6 +268,14 @@ class _Kept:
 
     def is_stale(self) -> bool:
         return any(_changed(Path(folder)) != time for folder, time in self.stamps.items())
+
+
+def _told_once(*reasons: str) -> str:
+    """Return reasons one after the other, without those that another tells with more."""
+    every = tuple(dict.fromkeys(reasons))
+    return " ".join(
+        one for one in every if not any(one.rstrip(".") in more for more in every if more != one)
+    )
 
 
 def _written(found: Found) -> dict[str, object]:
