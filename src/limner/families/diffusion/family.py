@@ -177,7 +177,7 @@ def _capability(facts: Facts, found: Finding) -> Capability:
         negative_prompt=facts.negative_prompt,
         adapters=METHODS,
         controls=_followed(facts) if steered else (),
-        controlled=_around(facts.controls) if steered else (),
+        controlled=_controlled(facts) if steered else (),
         most_controls=shared.most_controls,
         timed=shared.timed_controls,
         follows=follows,
@@ -220,6 +220,12 @@ def _around(pipelines: Mapping[Task, str]) -> tuple[Task, ...]:
     """Return what pipelines do: those that fill holes draw more around a picture, too."""
     around = (Task.OUTPAINT,) if Task.INPAINT in pipelines else ()
     return (*pipelines, *around)
+
+
+def _controlled(facts: Facts) -> tuple[Task, ...]:
+    """Return the tasks in which a variant follows controls: enlarging is redrawing, in tiles."""
+    redrawing = Task.IMAGE_TO_IMAGE in facts.pipelines and Task.IMAGE_TO_IMAGE in facts.controls
+    return (*_around(facts.controls), *((Task.UPSCALE,) if redrawing else ()))
 
 
 def _followed(facts: Facts) -> tuple[ControlKind, ...]:
