@@ -389,5 +389,5 @@ def test_samplers_that_there_are_for_no_model_name_the_nearest() -> None:
         "Limner has no sampler “restart”, for any model. Choose heun, which comes nearest to it."
     )
     assert "dpmpp_sde comes nearest to it; this model has: euler, heun." in told(sampler="seeds_2")
-    assert "kl_optimal comes nearest" in told(schedule="align_your_steps")
+    assert "exponential comes nearest" in told(schedule="polyexponential")
     assert "not known for" in told(sampler="ddim")

@@ -198,8 +198,7 @@ NEAREST: Mapping[str, str] = MappingProxyType(
         Sampler.RES_MULTISTEP_ANCESTRAL_CFG_PP: Sampler.DPMPP_2M_SDE,
         Sampler.GRADIENT_ESTIMATION_CFG_PP: Sampler.EULER,
         Schedule.POLYEXPONENTIAL: Schedule.EXPONENTIAL,
-        Schedule.ALIGN_YOUR_STEPS: Schedule.KL_OPTIMAL,
-        Schedule.ALIGN_YOUR_STEPS_GITS: Schedule.KL_OPTIMAL,
+        Schedule.ALIGN_YOUR_STEPS_GITS: Schedule.ALIGN_YOUR_STEPS,
         Schedule.BETA57: Schedule.BETA,
     }
 )

@@ -25,6 +25,7 @@ from limner.families.diffusion.recognition.files import SINGLE, file_of, files_o
 from limner.families.diffusion.recognition.finding import Finding, Kind, Prediction
 from limner.families.diffusion.recognition.folders import INDEX, recognise_folder
 from limner.families.diffusion.recognition.layouts import recognise_file
+from limner.families.diffusion.recognition.learnt import Learnt
 from limner.families.diffusion.recognition.licences import licence_of
 from limner.families.diffusion.sampling.samplers import samplers_for, schedules_for
 from limner.families.family import Hash, LoadedModel, Placement, Published
@@ -172,7 +173,7 @@ def _capability(facts: Facts, found: Finding) -> Capability:
         prompt_tokens=facts.prompt_tokens,
         strength=Range[float](low=0.0, high=1.0, default=facts.strength) if redraws else None,
         samplers=(OWN, *samplers_for(prediction)),
-        schedules=(OWN, *schedules_for(prediction)),
+        schedules=(OWN, *schedules_for(Learnt(prediction, facts.family))),
         usual=_usual(facts),
         negative_prompt=facts.negative_prompt,
         adapters=METHODS,

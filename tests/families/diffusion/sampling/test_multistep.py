@@ -11,14 +11,20 @@ pytest.importorskip("diffusers", reason="the samplers are those of diffusers")
 
 import torch
 
+from limner.families.diffusion.recognition.finding import Prediction
+from limner.families.diffusion.recognition.learnt import Learnt
+from limner.families.diffusion.sampling import samplers
 from limner.families.diffusion.sampling.multistep import LinearMultistep, PseudoLinearMultistep
-from limner.families.diffusion.sampling.samplers import build
 from tests.families.diffusion.toy import CONFIGS, NOISE_CONFIG, draw
 
 diffusers: Any = import_module("diffusers")
 
 # diffusers hands tensors to numpy in ways that numpy 2 warns of.
 pytestmark = pytest.mark.filterwarnings("ignore:__array:DeprecationWarning")
+
+
+def build(config: Any, sampler: str, schedule: str | None, prediction: Prediction) -> Any:
+    return samplers.build(config, sampler, schedule, Learnt(prediction))
 
 
 def integral(function: Any, start: Any, end: Any, **_: Any) -> tuple[float]:
