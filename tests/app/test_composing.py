@@ -215,6 +215,29 @@ def test_layouts_and_masks_are_drawn_and_kept(
     assert {parent.relation for parent in edited.asset.parents} == {Relation.INIT, Relation.REGION}
 
 
+def test_a_picture_is_redrawn_larger_with_all_that_redrawing_takes(
+    desk: Desk, made: Path, photo: Path
+) -> None:
+    asked: dict[str, Any] = {"model": str(made / "paint"), "steps": 2, "seed": 3, "strength": 0.5}
+    net = made / "nets" / "control-canny"
+    asked |= {"size": "700x460", "prompt": "a hall"}
+    plain = desk.upscale(photo, **asked)
+    for more in (
+        {"controls": [f"canny@{net}={photo}:0.8"]},
+        {"negative_prompt": "snow"},
+        {"sampler": "heun"},
+        {"guidance": 2.0},
+        {"clip_skip": 1},
+    ):
+        one = desk.upscale(photo, **asked, **more)
+        assert one.asset.size == plain.asset.size, more
+        assert one.asset.pixel_digest != plain.asset.pixel_digest, more
+    followed = desk.upscale(photo, **asked, controls=[f"canny@{net}={photo}"])
+    assert [one.kind for one in followed.recipe.controls] == ["canny"]
+    answer = replay(desk.studio, desk.actor, desk.workspace, followed.asset)
+    assert answer.likeness is Likeness.IDENTICAL
+
+
 def test_what_cannot_be_followed_is_said(desk: Desk, made: Path, photo: Path) -> None:
     asked: dict[str, Any] = {"model": str(made / "paint"), "steps": 1, "seed": 3}
     nets = made / "nets"

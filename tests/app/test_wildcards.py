@@ -9,11 +9,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from limner.app.wildcards import expand, expand_all
+from limner.app import wildcards
+from limner.app.wildcard_files import WildcardFiles
 from limner.domain.errors import InvalidPrompt
 
+
+def expand(prompt: str, seed: int, folder: Path) -> str:
+    return wildcards.expand(prompt, seed, WildcardFiles(folder))
+
+
+def expand_all(prompt: str, folder: Path, most: int = 1000) -> tuple[str, ...]:
+    return wildcards.expand_all(prompt, WildcardFiles(folder), most)
+
+
 FILES = {
-    "animals": "fox\n  bird  \n\n# a comment\ncat",
+    "animals": "fox # a remark\n  bird  \n\n# a comment\n#another\ncat\t#",
     "clothes/hats": "top hat\n{red|blue} cap",
     "scene": "a __animals__ in a __clothes/hats__",
     "rare": "0::never\n1::once",
@@ -49,6 +59,10 @@ def folder(tmp_path: Path) -> Path:
         ("{2$$$$a|b}", ["ab"]),
         ("{1-2$$a|b}", ["a", "b", "a, b"]),
         ("{0-1$$a}", ["", "a"]),
+        ("{2-$$a|b|c}", ["a, b", "a, c", "b, c", "a, b, c"]),
+        ("{2-$$ and $$a|b}", ["a and b"]),
+        ("{-2$$a|b|c}", ["a", "b", "c", "a, b", "a, c", "b, c"]),
+        ("{2-$$__animals__}", ["fox, bird", "fox, cat", "bird, cat", "fox, bird, cat"]),
         ("{2$${a|b}|c}", ["a, c", "b, c"]),
         ("{2$$3::a|b|c}", ["a, b", "a, c", "b, c"]),
         ("a __animals__", ["a fox", "a bird", "a cat"]),
@@ -56,6 +70,11 @@ def folder(tmp_path: Path) -> Path:
         ("{2$$__animals__|dog}", ["fox, dog", "bird, dog", "cat, dog"]),
         ("{__clothes/hats__|none}", ["top hat", "red cap", "blue cap", "none"]),
         ("__rare__", ["once"]),
+        ("__clothes/*__", ["top hat", "red cap", "blue cap"]),
+        ("__c*s/h*__", ["top hat", "red cap", "blue cap"]),
+        ("__**ts__", ["top hat", "red cap", "blue cap"]),
+        ("__a*s__", ["fox", "bird", "cat"]),
+        ("__*ed__", ["énorme | œuf"]),
         ("__marked__", ["énorme | œuf"]),
     ],
 )
@@ -257,3 +276,81 @@ def test_hostile_prompts_take_no_longer_than_others(tmp_path: Path, prompt: str)
         with suppress(InvalidPrompt):
             attempt()
     assert time.perf_counter() - started < 5
+
+
+LISTS = """
+clothes:
+  shoes:
+    - clog
+    - 3::boot
+    - {text: sandal, weight: 0.5}
+  winter:
+    coats: [parka, "{long|short} coat"]
+numbers: [1, 2]
+nothing:
+"""
+
+
+def test_lists_in_yaml_go_by_their_keys(folder: Path) -> None:
+    (folder / "pack").mkdir()
+    (folder / "pack" / "any.yaml").write_text(LISTS)
+    (folder / "trees.yml").write_text("- oak\n- elm\n")
+    for prompt, prompts in (
+        ("__clothes/shoes__", ("clog", "boot", "sandal")),
+        ("__clothes/winter/coats__", ("parka", "long coat", "short coat")),
+        ("__numbers__", ("1", "2")),
+        ("__trees__", ("oak", "elm")),
+        ("__clothes/s*__", ("clog", "boot", "sandal")),
+        ("__clothes/*__", ("top hat", "red cap", "blue cap", "clog", "boot", "sandal")),
+    ):
+        assert expand_all(prompt, folder) == prompts
+    drawn = Counter(expand("__clothes/shoes__", seed, folder) for seed in range(900))
+    assert drawn["boot"] == pytest.approx(600, abs=80)
+    with pytest.raises(InvalidPrompt, match="no wildcard __clothes/gloves__"):
+        expand("__clothes/gloves__", 1, folder)
+    with pytest.raises(InvalidPrompt, match=r"no wildcard like __gloves/\*__"):
+        expand("__gloves/*__", 1, folder)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("a: [", "no YAML"),
+        ("a: word", "“a” is no list"),
+        ("word", "“word” is no list"),
+        ("a: [[b]]", "lists in lists"),
+        ("a: [{b: c}]", "has no text"),
+        ("a: &a\n  b: *a", "deep"),
+        (
+            "a: &a [x, x, x, x, x, x, x, x, x]\n"
+            + "".join(
+                f"{two}: &{two} {{" + ", ".join(f"k{n}: *{one}" for n in range(9)) + "}\n"
+                for one, two in zip("abcdef", "bcdefg", strict=True)
+            ),
+            "more than 200,000",
+        ),
+        ("\x00", "no YAML"),
+    ],
+)
+def test_yaml_that_is_no_list_of_wildcards(tmp_path: Path, text: str, reason: str) -> None:
+    (tmp_path / "any.yaml").write_text(text)
+    with pytest.raises(InvalidPrompt, match=reason) as told:
+        expand("__c__", 1, tmp_path)
+    assert str(tmp_path / "any.yaml") in told.value.message
+
+
+def test_a_remark_stands_apart(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("hair of #ff0000\nC# # a language\n  # nothing")
+    assert expand_all("__a__", tmp_path) == ("hair of #ff0000", "C#")
+
+
+@pytest.mark.parametrize(
+    "prompt", ["${colour={red|blue}} a ${colour} fox", "a ${ colour } fox", "__season(when=now)__"]
+)
+def test_variables_are_refused(tmp_path: Path, prompt: str) -> None:
+    with pytest.raises(InvalidPrompt, match="prompts have none here"):
+        expand(prompt, 1, tmp_path)
+    (tmp_path / "a.txt").write_text(prompt)
+    with pytest.raises(InvalidPrompt, match="prompts have none here"):
+        expand_all("__a__", tmp_path)
+    assert expand("costs ${5|5} or $5", 1, tmp_path) == "costs $5 or $5"

@@ -218,3 +218,15 @@ def test_own_cards_say_what_models_can_do(catalog: Catalog, comfy: Path) -> None
     cards = {card.name: card for card in catalog.own()}
     assert set(cards) == {"paint", "Fox"}
     assert cards["Fox"].capability.adapts == "sd1"
+
+
+def test_a_reason_is_told_once(catalog: Catalog, tmp_path: Path) -> None:
+    unet = pub.under("model.diffusion_model.", pub.sd_unet())
+    decoder = pub.under("first_stage_model.", pub.vae())
+    save(tmp_path / "half.safetensors", {**unet, **decoder})
+    [half] = catalog.collection.add(tmp_path / "half.safetensors")
+    assert not half.usable
+    assert "are not in it" in half.reason or "is not in it" in half.reason
+    assert half.reason.count("with its autoencoder") <= 1
+    words = recognise_file(tmp_path / "half.safetensors").reason.rstrip(".")
+    assert half.reason.count(words) == 1

@@ -375,3 +375,19 @@ def test_adapters_go_to_models_that_take_them() -> None:
         PAINTER.resolve(draft, MODEL, 1, Company(upscaler=UPSCALER, adapters=(adapter,)))
     with pytest.raises(InvalidOption, match="given twice"):
         able.resolve(draft, MODEL, 1, Company(upscaler=UPSCALER, adapters=(adapter, adapter)))
+
+
+def test_samplers_that_there_are_for_no_model_name_the_nearest() -> None:
+    able = PAINTER.model_copy(update={"samplers": ("euler", "heun"), "schedules": ("karras",)})
+
+    def told(**asked: str) -> str:
+        with pytest.raises(InvalidOption) as caught:
+            resolve(able, prompt="a fox", **asked)
+        return caught.value.message
+
+    assert told(sampler="restart") == (
+        "Limner has no sampler “restart”, for any model. Choose heun, which comes nearest to it."
+    )
+    assert "dpmpp_sde comes nearest to it; this model has: euler, heun." in told(sampler="seeds_2")
+    assert "exponential comes nearest" in told(schedule="polyexponential")
+    assert "not known for" in told(sampler="ddim")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from limner.domain.prompting import MOST, Phrase, is_weighted, parse, plain
+from limner.domain.prompting import MOST, Phrase, changing, is_weighted, parse, plain
 
 HOSTILE = st.text(alphabet="()[]\\: \n.1-aBREAK", max_size=60)
 
@@ -143,3 +143,19 @@ def test_hostile_prompts_take_no_longer_than_others(prompt: str) -> None:
     started = time.perf_counter()
     parse(prompt)
     assert time.perf_counter() - started < 3
+
+
+@pytest.mark.parametrize(
+    ("prompt", "pieces"),
+    [
+        ("a [cat:dog:0.5]", ["[cat:dog:0.5]"]),
+        ("[cat:10] [cat::.5]", ["[cat:10]", "[cat::.5]"]),
+        ("[cat|dog] and [a|b|c]", ["[cat|dog]", "[a|b|c]"]),
+        ("[[a|b]:c:0.5]", ["[a|b]", "[[a|b]:c:0.5]"]),
+        ("[(cat:1.2):dog: 12 ]", ["[(cat:1.2):dog: 12 ]"]),
+        (r"[cat] [(cat:1.3)] \[a|b\] \[a:b:1\] [a: b] | [ ]|] [a", []),
+        ('{"colours": ["red", "a:b"], "steps": [1, 2]}', []),
+    ],
+)
+def test_words_that_would_change_between_steps_are_found(prompt: str, pieces: list[str]) -> None:
+    assert list(changing(prompt)) == pieces

@@ -5,6 +5,7 @@ import re
 import pytest
 
 from limner.domain.sampling import (
+    NEAREST,
     SAMPLER_NAMES,
     SCHEDULE_NAMES,
     Sampler,
@@ -45,6 +46,13 @@ S, H = Sampler, Schedule
         ("ays", None, H.ALIGN_YOUR_STEPS),
         ("linear_quadratic", None, H.LINEAR_QUADRATIC),
         ("DDIM", S.DDIM, None),
+        ("EulerDiscreteScheduler", S.EULER, None),
+        ("UniPCMultistepScheduler", S.UNI_PC_BH2, None),
+        ("res_multistep", S.RES_MULTISTEP, None),
+        ("euler_cfg_pp beta57", S.EULER_CFG_PP, H.BETA57),
+        ("ipndm_v", S.IPNDM_V, None),
+        ("sa_solver_pece", S.SA_SOLVER_PECE, None),
+        ("Euler Align Your Steps GITS", S.EULER, H.ALIGN_YOUR_STEPS_GITS),
         ("  eULER  ", S.EULER, None),
         ("", None, None),
         ("+", None, None),
@@ -97,3 +105,9 @@ def test_what_a_tool_left_open() -> None:
     assert is_left_open("Automatic")
     assert is_left_open("use default")
     assert not is_left_open("normal")
+
+
+def test_what_is_not_there_has_a_nearest_that_may_be() -> None:
+    for word, nearest in NEAREST.items():
+        assert type(word) is type(nearest)
+        assert nearest not in NEAREST

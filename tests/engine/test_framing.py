@@ -1,6 +1,7 @@
 """Between native and finished pictures: shapes are kept, and what the mask leaves is untouched."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -375,3 +376,10 @@ def test_lying_on_white_is_no_drift() -> None:
     finished = framing.outward(order, plain(64, 64, GREEN), untouched)
     assert not np.array_equal(finished, picture)
     assert framing.drift(order, finished) == 0
+
+
+def test_what_is_followed_in_tiles_has_the_finished_size() -> None:
+    order = redrawing(noise(40, 40), Size(width=200, height=100))
+    changed = order.recipe.model_copy(update={"task": Task.UPSCALE})
+    laid = framing.inward(replace(order, recipe=changed, controls=(noise(50, 50),)))
+    assert laid.controls[0].shape == (100, 200, 4)

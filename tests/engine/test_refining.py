@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from limner.domain.errors import Cancelled
-from limner.domain.event import CancelToken, Happening, Step
+from limner.domain.event import CancelToken, Happening, Preview, Step
 from limner.domain.recipe import InputRole, ModelRef, Recipe, RecipeInput, Size, Task
 from limner.engine.refining import refine, refines, tiles
 from limner.families.family import LoadedModel, Order, Pixels, Watch
@@ -33,6 +33,7 @@ class Painter:
         for number in (1, 2):
             watch.token.check()
             watch.tell(Step(watch.first, "draw", number, 2))
+            watch.tell(Preview(watch.first, 4, 4, bytes([255, 0, 0, 255] * 16)))
         made = []
         for order in orders:
             picture = order.inputs[InputRole.INIT].copy()
@@ -128,6 +129,51 @@ def test_it_stops_between_tiles() -> None:
     with pytest.raises(Cancelled):
         refine(painter, Order(asked, {}), smooth(size), Watch(tell, token))
     assert len(painter.seen) == 2
+
+
+def test_each_tile_follows_its_part_of_what_controls_follow() -> None:
+    size, native = Size(width=160, height=96), Size(width=64, height=64)
+    shown, painter = smooth(size), Painter()
+    order = Order(recipe(size, native), {}, controls=(shown,))
+    refine(painter, order, shown, Watch(lambda _: None, CancelToken()))
+    assert len(painter.seen) == 6
+    for one in painter.seen:
+        assert np.array_equal(one.controls[0], one.inputs[InputRole.INIT])
+
+
+def test_previews_show_the_whole_with_the_tile_laid_in() -> None:
+    size, native = Size(width=112, height=64), Size(width=64, height=64)
+    shown, heard = smooth(size), list[Happening]()
+    watch = Watch(heard.append, CancelToken())
+    refine(Painter(), Order(recipe(size, native), {}), shown, watch)
+    seen = [
+        np.frombuffer(one.rgba, np.uint8).reshape(one.height, one.width, 4)
+        for one in heard
+        if isinstance(one, Preview)
+    ]
+    assert [one.shape for one in seen] == [(4, 7, 4)] * 4
+    red = [255, 0, 0, 255]
+    assert (seen[0][:, :4] == red).all()
+    assert not (seen[0][:, 4:] == red).all(axis=-1).any()
+    assert (seen[3][:, 3:] == red).all()
+    # The first tile is finished, and not red any more.
+    assert not (seen[3][:, :3] == red).all(axis=-1).any()
+
+
+def test_views_of_large_pictures_are_small() -> None:
+    size = Size(width=4096, height=64)
+    heard: list[Happening] = []
+    asked = recipe(size, Size(width=64, height=64))
+    watch = Watch(heard.append, CancelToken())
+
+    class Sharp(Painter):
+        def perform(self, orders: Sequence[Order], watch: Watch) -> list[Pixels]:
+            watch.tell(Preview(0, 64, 64, bytes(64 * 64 * 4)))
+            return super().perform(orders, watch)
+
+    refine(Sharp(), Order(asked, {}), smooth(size), watch)
+    views = [one for one in heard if isinstance(one, Preview)]
+    assert {(one.width, one.height) for one in views} == {(1024, 16)}
 
 
 def test_only_recipes_with_both_are_refined() -> None:

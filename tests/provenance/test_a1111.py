@@ -237,3 +237,10 @@ def test_what_is_no_number_or_size_is_told_and_not_dropped() -> None:
     found = read("a fox\nSteps: 20, Sampler: Euler, Seed: many, Size: wide x high, CFG scale: 7")
     assert (found.draft.seed, found.draft.size) == (None, None)
     assert lost(found) == {"seed": "many", "size": "wide x high"}
+
+
+def test_words_that_changed_between_steps_are_told() -> None:
+    found = read("a [cat:dog:0.5] and [cat|dog]\nSteps: 1, Seed: 1, Size: 8x8")
+    assert found.draft.prompt == "a [cat:dog:0.5] and [cat|dog]"
+    told = [one.value for one in found.unmapped if one.name == "words"]
+    assert told == ["[cat:dog:0.5]", "[cat|dog]"]

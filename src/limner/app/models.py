@@ -14,6 +14,7 @@ from limner.catalog.shelf import built_in
 from limner.domain.card import Installed, Licence, ModelCard
 from limner.domain.errors import InvalidOption, InvalidRequest, ModelNotFound, ModelUnavailable
 from limner.domain.event import CancelToken, Happening, Notice
+from limner.domain.naming import close_to
 from limner.domain.recipe import AdapterRef, ModelRef, Task
 from limner.families.family import Family, Watch
 
@@ -172,11 +173,14 @@ class Models:
         """Return the adapter for a model that `FILE[:WEIGHT[:TEXT_WEIGHT]]` names, or its name.
 
         The weight is 1 unless it is said; that in the text encoders is the same unless it is
-        said. Raises ModelNotFound, WeightsRejected, or InvalidOption
-        for what is no adapter, or one for another family.
+        said. Raises ModelNotFound, WeightsRejected, or InvalidOption for a weight that is no
+        number, for what is no adapter, or one for another family.
         """
         name, weight, text_weight = _split_weights(text)
-        card = self._usable(name)
+        try:
+            card = self._usable(name)
+        except ModelNotFound as error:
+            raise self._no_adapter(name) from error
         if not card.capability.adapts:
             raise InvalidOption(f"{name} is a model, not an adapter. Name it with --model.")
         if model.capability.adapters and card.capability.adapts != model.family:
@@ -190,6 +194,28 @@ class Models:
             sha256=card.weights_digest,
             weight=weight,
             text_weight=text_weight,
+        )
+
+    def _no_adapter(self, name: str) -> InvalidOption | ModelNotFound:
+        """Return why nothing is called so: a weight that is none, a file or a name that is not."""
+        file, colon, weight = name.rpartition(":")
+        if colon and len(file) > 1 and not set(weight) & set("/\\."):
+            return InvalidOption(
+                f"The weight of {file[:200]} must be a number, not “{weight[:40]}”. Write it like "
+                f"{file[:200]}:0.8."
+            )
+        if set(name) & set("/\\"):
+            return ModelNotFound(
+                f"There is no file {name[:200]}. Give the file of an adapter, or the name of one "
+                "that `limner models list` shows."
+            )
+        cards = (*self.catalog.cards(), *self.own())
+        adapters = [one.name for one in cards if one.capability.adapts]
+        close = close_to(name, adapters)
+        hint = f" Did you mean {' or '.join(close)}?" if close else ""
+        return ModelNotFound(
+            f"No adapter is called “{name[:100]}”.{hint} `limner models list` shows those that are "
+            "here; `limner models add PATH` tells Limner of yours."
         )
 
     def request(

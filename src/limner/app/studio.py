@@ -28,9 +28,11 @@ from limner.app.safety import (
     stands,
 )
 from limner.app.sealing import Sealing, disclosed
-from limner.app.wildcards import expand, expand_all
+from limner.app.wildcard_files import WildcardFiles
+from limner.app.wildcards import expand_all
+from limner.app.wording import Wording
 from limner.domain.asset import Asset, Parent, Relation
-from limner.domain.capability import Capability
+from limner.domain.capability import Capability, Company
 from limner.domain.card import ModelCard
 from limner.domain.errors import InvalidOption, InvalidSize, StorageFailed
 from limner.domain.event import CancelToken, Happening, Notice
@@ -124,11 +126,11 @@ class Studio:
     ) -> list[Recipe]:
         """Complete a Draft into `count` Recipes with rising seeds.
 
-        Choices and wildcards in its prompts are made for each by its seed: a Recipe holds the
-        final words. With `every`, there are `count` for each combination of the choices in the
-        prompt, with the same seeds. Raises InvalidRequest (or a kind of it) for what the model
-        cannot do, ModelNotFound for an unknown name; LicenceForbids or PromptRefused for what the
-        workspace does not allow.
+        Choices and wildcards in its prompts are made for each by its seed, and adapters in them
+        are worn: a Recipe holds the final words. With `every`, there are `count` for each
+        combination of the choices in the prompt, with the same seeds. Raises InvalidRequest (or a
+        kind of it) for what the model cannot do, ModelNotFound for an unknown name;
+        LicenceForbids or PromptRefused for what the workspace does not allow.
         """
         actor.require(workspace, Role.MAKER)
         prompts = self.combinations(draft) if every else (None,)
@@ -139,18 +141,23 @@ class Studio:
         card = self.models.choose(draft.model, draft.task)
         sized = self._with_size(workspace, draft, card.capability)
         draft = self._labelled(workspace, draft)
-        company = Companions(self.models, card).of(draft, self._upscaler(draft, card))
+        companions, upscaler = Companions(self.models, card), self._upscaler(draft, card)
+        wording = Wording(WildcardFiles(self.wildcards), card)
         seed = _new_seed(draft.task) if draft.seed is None else draft.seed
         if seed + count - 1 > MAX_SEED:
             raise InvalidOption(f"The seed must be at most {MAX_SEED - count + 1:,}.")
         policy = self.library.policy(workspace)
-        recipes: dict[tuple[str, str], Recipe] = {}
+        recipes: dict[tuple[object, ...], Recipe] = {}
+        companies: dict[tuple[str, ...], Company] = {}
         resolved = []
         for prompt, number in product(prompts, range(seed, seed + count)):
-            worded = self._worded(sized, number, prompt)
-            words = (worded.prompt, worded.negative_prompt)
+            worded = wording.of(sized, number, prompt)
+            worn = worded.adapters
+            words = (worded.prompt, worded.negative_prompt, worn)
+            if worn not in companies:
+                companies[worn] = companions.of(worded, upscaler)
             if words not in recipes:
-                bare = card.capability.resolve(worded, card.ref, seed, company)
+                bare = card.capability.resolve(worded, card.ref, seed, companies[worn])
                 recipes[words] = disclosed(bare, draft, policy)
             resolved.append(recipes[words].model_copy(update={"seed": number}))
         admit(self.library, self.models, actor, workspace, resolved)
@@ -162,15 +169,9 @@ class Studio:
         They are in the order in which they are written. Raises InvalidPrompt where there are more
         than a thousand, or a wildcard has no file.
         """
-        return (draft.prompt,) if draft.literal else expand_all(draft.prompt, self.wildcards)
-
-    def _worded(self, draft: Draft, seed: int, prompt: str | None = None) -> Draft:
-        """Return a Draft whose prompts hold no choices any more: by a seed, or as given."""
         if draft.literal:
-            return draft
-        names = ("prompt", "negative_prompt")
-        made = {name: expand(getattr(draft, name), seed, self.wildcards) for name in names}
-        return draft.model_copy(update=made if prompt is None else {**made, "prompt": prompt})
+            return (draft.prompt,)
+        return expand_all(draft.prompt, WildcardFiles(self.wildcards))
 
     def perform(
         self,

@@ -3,36 +3,41 @@ r"""Prompts that stand for many: expanded before anything is drawn, so Recipes h
     {red|green|blue}       one of them
     {3::red|0.5::green}    the first six times as often as the second
     {2$$a|b|c}  {1-2$$…}   two of them, one or two of them, joined by “, ”
+    {2-$$…}  {-2$$…}       two or more of them, two at the most
     {2$$ and $$a|b|c}      joined by “ and ”
     __animals__            a line of the file animals.txt in the folder of wildcards
-    __clothes/hats__       a line of clothes/hats.txt
+    __clothes/hats__       a line of clothes/hats.txt, or of the list hats in clothes of a YAML file
+    __clothes/*__          a line of any of them
     {2$$__animals__}       two lines
     \{ \| \} \__           the character itself
 
 All of these may stand inside each other and in the files. Braces around a single thing stay
-as they are, so that prompts in JSON do.
+as they are, so that prompts in JSON do. Variables, as sd-dynamic-prompts has them, there are none.
 """
 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import combinations
-from pathlib import Path
 from random import Random
 from typing import TypeAlias
 
+from limner.app.wildcard_files import WildcardFiles
 from limner.domain.capability import PROMPT_LIMIT
 from limner.domain.errors import InvalidPrompt
 
 _WRITTEN = 10 * PROMPT_LIMIT
 _DEEPEST = 40
 _STEPS = 100_000
-_FILE_BYTES = 4_000_000
+_PART = r"(?:[^\W_]|\*)(?:[\w*-]*?(?:[^\W_]|\*))?"
+"""A part of a wildcard's name: underscores stand inside only, stars anywhere."""
 _TOKEN = re.compile(
-    r"\\\\|(?P<escaped>\\(?:[{}|]|__))|__(?P<name>[^\W_](?:[\w-]*?[^\W_])?(?:/[^\W_](?:[\w-]*?[^\W_])?)*)__"
+    rf"\\\\|(?P<escaped>\\(?:[{{}}|]|__))|__(?P<name>{_PART}(?:/{_PART})*)__"
     r"|[{}|\\_]|[^{}|\\_]+"
 )
-_COUNT = re.compile(r"\s*(\d{1,4})(?:-(\d{1,4}))?\$\$(?:([^$]*)\$\$)?")
+_COUNT = re.compile(r"\s*(\d{1,4})?(-)?(\d{1,4})?\$\$(?:([^$]*)\$\$)?")
+_VARIABLE = re.compile(r"\$\{\s*[A-Za-z_]\w*\s*[=:}]")
+_PARAMETERS = re.compile(rf"__{_PART}(?:/{_PART})*\(\s*\w+\s*=[^()]{{0,200}}\)__")
 _WEIGHT = re.compile(r"\s*(\d{1,9}(?:\.\d{0,9})?|\.\d{1,9})::")
 
 
@@ -49,32 +54,39 @@ class _Option:
 
 @dataclass(frozen=True)
 class _Choice:
-    """So many of the options, from `least` to `most`; no separator where exactly one is meant."""
+    """So many of the options, from `least` to `most`; no separator where exactly one is meant.
+
+    None as most is all that there are.
+    """
 
     options: tuple[_Option, ...]
     least: int = 1
-    most: int = 1
+    most: int | None = 1
     separator: str | None = None
+
+    def counts(self, options: tuple[_Option, ...]) -> range:
+        """Return how many may be chosen from what there is."""
+        return range(self.least, (len(options) if self.most is None else self.most) + 1)
 
 
 _Node: TypeAlias = "str | _Wildcard | _Choice"
 
 
-def expand(prompt: str, seed: int, folder: Path) -> str:
+def expand(prompt: str, seed: int, files: WildcardFiles) -> str:
     """Return one of the prompts that a dynamic prompt stands for, the same for the same seed.
 
-    `folder` holds the wildcards. Raises InvalidPrompt for a wildcard without a file or that leads
-    to itself, and for a prompt or result that is too long.
+    Raises InvalidPrompt for a wildcard without a file or that leads to itself, for variables, and
+    for a prompt or result that is too long.
     """
-    return _Expansion(folder).one(prompt, seed)
+    return _Expansion(files).one(prompt, seed)
 
 
-def expand_all(prompt: str, folder: Path, most: int = 1000) -> tuple[str, ...]:
+def expand_all(prompt: str, files: WildcardFiles, most: int = 1000) -> tuple[str, ...]:
     """Return every prompt that a dynamic prompt stands for, in the order they are written.
 
     Raises InvalidPrompt as `expand` does, and where there would be more than `most`.
     """
-    return _Expansion(folder, most).every(prompt)
+    return _Expansion(files, most).every(prompt)
 
 
 def _parse(text: str) -> tuple[_Node, ...]:
@@ -118,18 +130,28 @@ def _written(options: list[list[_Node]]) -> Iterator[_Node]:
 
 def _choice(options: list[list[_Node]]) -> list[_Node]:
     """Return what stands in braces: a choice, or the braces themselves around a single thing."""
-    first = options[0][0] if options[0] else ""
-    count = _COUNT.match(first) if isinstance(first, str) else None
+    count = _count_of(options[0])
     if count is None:
         if len(options) == 1:
             return ["{", *options[0], "}"]
         return [_Choice(tuple(_option(nodes) for nodes in options))]
     options[0][0] = count.string[count.end() :]
-    least = int(count[1])
-    most = int(count[2] or least)
-    separator = ", " if count[3] is None else count[3]
-    made = tuple(_option(nodes) for nodes in options)
-    return [_Choice(made, min(least, most), max(least, most), separator)]
+    separator = ", " if count[4] is None else count[4]
+    return [_Choice(tuple(_option(nodes) for nodes in options), *_bounds(count), separator)]
+
+
+def _count_of(nodes: list[_Node]) -> re.Match[str] | None:
+    """Return how many of the options are meant, where the first says so."""
+    first = nodes[0] if nodes else ""
+    count = _COUNT.match(first) if isinstance(first, str) else None
+    return count if count and (count[1] or count[3]) else None
+
+
+def _bounds(count: re.Match[str]) -> tuple[int, int | None]:
+    if count[2] and not count[3]:
+        return int(count[1]), None
+    least, most = int(count[1] or 1), int(count[3] or count[1])
+    return min(least, most), max(least, most)
 
 
 def _option(nodes: list[_Node]) -> _Option:
@@ -144,7 +166,7 @@ def _option(nodes: list[_Node]) -> _Option:
 class _Expansion:
     """One reading of a prompt and of the files that it leads to."""
 
-    folder: Path
+    files: WildcardFiles
     most: int = 1
     _files: dict[str, tuple[_Option, ...]] = field(default_factory=dict)
     _every: dict[str, list[str]] = field(default_factory=dict)
@@ -163,6 +185,7 @@ class _Expansion:
                 f"The prompt has {len(prompt):,} characters; {_WRITTEN:,} are the most. Put long "
                 "lists into files of wildcards."
             )
+        _check_known(prompt)
         nodes = _parse(prompt)
         for name in _names(nodes):
             self._follow(name, ())
@@ -177,37 +200,14 @@ class _Expansion:
             return
         if len(path) >= _DEEPEST:
             raise _too_deep()
-        options = tuple(_option(list(_parse(line))) for line in self._lines(name))
+        lines = self.files.lines(name)
+        for line in lines:
+            _check_known(line)
+        options = tuple(_option(list(_parse(line))) for line in lines)
         for option in options:
             for inner in _names(option.nodes):
                 self._follow(inner, (*path, name))
         self._files[name] = options
-
-    def _lines(self, name: str) -> list[str]:
-        path = self.folder.joinpath(*name.split("/")).with_suffix(".txt")
-        try:
-            with path.open("rb") as file:
-                content = file.read(_FILE_BYTES + 1)
-            if len(content) > _FILE_BYTES:
-                raise InvalidPrompt(f"{path} is larger than {_FILE_BYTES:,} bytes. Split it.")
-            text = content.decode("utf-8-sig")
-        except FileNotFoundError as error:
-            raise InvalidPrompt(
-                f"There is no wildcard __{name}__. Make the file {path} with one entry a line, or "
-                "write \\__ for underscores that are meant."
-            ) from error
-        except OSError as error:
-            raise InvalidPrompt(
-                f"The wildcard __{name}__ could not be read from {path}: "
-                f"{error.strerror or error}. Check the file."
-            ) from error
-        except UnicodeDecodeError as error:
-            raise InvalidPrompt(f"{path} is no text in UTF-8. Save it as UTF-8.") from error
-        lines = [line.strip() for line in text.splitlines()]
-        entries = [line for line in lines if line and not line.startswith("#")]
-        if not entries:
-            raise InvalidPrompt(f"{path} has no entries. Write one a line.")
-        return entries
 
     def _options(self, choice: _Choice) -> tuple[_Option, ...]:
         """Return what is chosen from: the lines of a wildcard where it stands alone."""
@@ -217,9 +217,10 @@ class _Expansion:
             if len(alone) == 1 and isinstance(alone[0], _Wildcard):
                 options = self._files[alone[0].name]
         options = tuple(option for option in options if option.weight > 0)
-        if len(options) < choice.most:
+        wanted = max(choice.least, choice.most or 0)
+        if len(options) < wanted:
             raise InvalidPrompt(
-                f"{choice.most} are to be chosen from {len(options)} that are there. Ask for "
+                f"{wanted} are to be chosen from {len(options)} that are there. Ask for "
                 "fewer, or give more."
             )
         return options
@@ -242,8 +243,9 @@ class _Expansion:
 
     def _picks(self, choice: _Choice, chance: Random) -> list[_Option]:
         # Random.random alone is promised to be the same in every version of Python.
-        left = list(self._options(choice))
-        count = choice.least + int(chance.random() * (choice.most - choice.least + 1))
+        options = self._options(choice)
+        left, counts = list(options), choice.counts(options)
+        count = counts[int(chance.random() * len(counts))]
         picked = []
         for _ in range(count):
             mark = chance.random() * sum(option.weight for option in left)
@@ -278,7 +280,7 @@ class _Expansion:
     def _chosen(self, choice: _Choice) -> list[str]:
         chosen: list[str] = []
         options = self._options(choice)
-        for count in range(choice.least, choice.most + 1):
+        for count in choice.counts(options):
             for picked in combinations(options, count):
                 self._count()
                 rows = [""] if not picked else self._rows(picked, choice.separator)
@@ -318,6 +320,16 @@ class _Expansion:
                 "made from."
             )
         return text
+
+
+def _check_known(text: str) -> None:
+    """Raise InvalidPrompt for what sd-dynamic-prompts knows and we do not: variables."""
+    found = _VARIABLE.search(text) or _PARAMETERS.search(text)
+    if found is not None:
+        raise InvalidPrompt(
+            f"“{found.group()[:60]}” is a variable, and prompts have none here. Write a choice "
+            "like {red|blue} or a wildcard in its place, or \\{ and \\__ for signs that are meant."
+        )
 
 
 def _too_deep() -> InvalidPrompt:

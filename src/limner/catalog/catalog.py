@@ -1,6 +1,5 @@
 """The catalog: find a model, verify it, pull it, remove it."""
 
-import difflib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
@@ -41,6 +40,7 @@ from limner.domain.errors import (
     WeightsRejected,
 )
 from limner.domain.event import CancelToken, Happening, Notice
+from limner.domain.naming import close_to
 from limner.families.family import Family, Watch
 
 _DOWNLOADS = ".downloads"
@@ -186,7 +186,7 @@ class Catalog:
         if not found:
             useless = self.collection.unusable(name)
             if useless is not None:
-                raise WeightsRejected(f"{useless.path} is not usable by itself: {useless.reason}")
+                raise WeightsRejected(f"{useless.path} is not usable by itself. {useless.reason}")
             raise self._unknown(name)
         for one in found if weights else ():
             card = self._find_at(one.path)
@@ -205,9 +205,8 @@ class Catalog:
                 f"{published.title} is not here. `limner models pull {name}` gets it; `limner "
                 "models add PATH` tells Limner of it where you have it already."
             )
-        lowered = {known.lower(): known for known in self.names()}
-        close = difflib.get_close_matches(name.lower()[:100], lowered, n=3)
-        hint = f" Did you mean {' or '.join(lowered[one] for one in close)}?" if close else ""
+        close = close_to(name, self.names())
+        hint = f" Did you mean {' or '.join(close)}?" if close else ""
         return ModelNotFound(
             f"No model is called “{name[:100]}”.{hint} `limner models list` shows them all; "
             "`limner models add PATH` tells Limner of yours."

@@ -211,9 +211,7 @@ class Collection:
                 reasons.append(error.message)
                 continue
             return _usable(whole_path(path), card, kind)
-        said = any(seen.reason.lower() in one.lower() for one in reasons)
-        reasons = reasons if said else [seen.reason, *reasons]
-        return replace(seen, reason=" ".join(dict.fromkeys(reasons)))
+        return replace(seen, reason=_told_once(seen.reason, *reasons))
 
     def _likely(self, kind: str, family: str) -> Sequence[Family]:
         """Return the families to ask, the one that will most likely know first."""
@@ -270,6 +268,17 @@ class _Kept:
 
     def is_stale(self) -> bool:
         return any(_changed(Path(folder)) != time for folder, time in self.stamps.items())
+
+
+def _told_once(*reasons: str) -> str:
+    """Return reasons one after the other, without those that another tells with more."""
+    every = tuple(dict.fromkeys(reasons))
+
+    def told(one: str) -> bool:
+        said = one.rstrip(".").lower()
+        return any(said in more.lower() for more in every if more != one)
+
+    return " ".join(one for one in every if not told(one))
 
 
 def _written(found: Found) -> dict[str, object]:

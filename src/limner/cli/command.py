@@ -75,16 +75,19 @@ def show_examples(*examples: str) -> str:
 
 
 def _parameters(kind: type[Options]) -> Iterator[Parameter]:
-    """Yield a parameter for the context and each option, the command's own before shared ones."""
+    """Yield a parameter for the context and each option, the command's own before shared ones.
+
+    A shared one that a command tells otherwise is the command's own.
+    """
     yield Parameter("context", Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
     hints = get_type_hints(kind, include_extras=True)
     defaults = {one.name: one.default for one in fields(kind)}
-    for ancestor in kind.__mro__:
-        for name in vars(ancestor).get("__annotations__", {}):
-            default = defaults[name]
-            yield Parameter(
-                name,
-                Parameter.KEYWORD_ONLY,
-                annotation=hints[name],
-                default=Parameter.empty if default is MISSING else default,
-            )
+    told = (name for one in kind.__mro__ for name in vars(one).get("__annotations__", {}))
+    for name in dict.fromkeys(told):
+        default = defaults[name]
+        yield Parameter(
+            name,
+            Parameter.KEYWORD_ONLY,
+            annotation=hints[name],
+            default=Parameter.empty if default is MISSING else default,
+        )

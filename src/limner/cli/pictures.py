@@ -232,8 +232,8 @@ class Erase(Finishing):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Upscale(Finishing):
-    """Options of `upscale`."""
+class Upscale(Drawing):
+    """Options of `upscale`: those of drawing are for a model that redraws."""
 
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The picture.")]
     size: Annotated[
@@ -253,8 +253,10 @@ class Upscale(Finishing):
         float | None,
         typer.Option(metavar="0..1", help="How much such a model redraws; left out: 0.3."),
     ] = None
-    seed: Annotated[int | None, typer.Option(metavar="N", help="… and by which seed.")] = None
-    steps: Annotated[int | None, typer.Option(metavar="N", help="… and in how many steps.")] = None
+    seed: Annotated[
+        int | None,
+        typer.Option("--seed", metavar="N", help="Same seed, same picture. Left out: 0."),
+    ] = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -401,16 +403,14 @@ def upscale(asked: Upscale) -> None:
     """Make a picture larger, with new detail."""
     with at_work(asked) as work:
         work.check_target()
+        options = {name: value for name, value in asked.options().items() if name != "size"}
         made = work.desk.upscale(
             asked.file,
             size=asked.size,
             prompt=asked.prompt,
             strength=asked.strength,
-            seed=asked.seed,
-            steps=asked.steps,
             progress=work.progress,
-            model=asked.model,
-            label=asked.label,
+            **options,
             format=work.target.format,
         )
         work.write(made, f"{asked.file.stem}-upscaled")
@@ -472,5 +472,6 @@ def add_to(app: typer.Typer) -> None:
         "limner upscale fox.png",
         "limner upscale fox.png --size 2000x2000 --out poster.png",
         'limner upscale fox.png --model sdxl/ --prompt "a fox in the snow" --strength 0.25',
+        "limner upscale fox.png --model sdxl/ --control tile=fox.png --strength 0.6",
     )(upscale)
     command(app, Cutout, "limner cutout photo.jpg --out thing.png")(cutout)

@@ -23,6 +23,7 @@ from limner.domain.recipe import (
     Size,
     Task,
 )
+from limner.domain.sampling import NEAREST
 
 N = TypeVar("N", int, float)
 
@@ -464,8 +465,19 @@ def _one_of(
     if value not in choices:
         if not choices:
             raise InvalidOption(f"{model.name if model else 'It'} has no {name} to set.")
+        if value in NEAREST:
+            raise InvalidOption(_absent(name, value, choices))
         whose = f" for {model.name}" if model else ""
         raise InvalidOption(
             f"{name} “{value}” is not known{whose}. Choose from: {', '.join(choices)}."
         )
     return value
+
+
+def _absent(name: str, value: str, choices: tuple[str, ...]) -> str:
+    """Return why a sampler or schedule is there for no model, and what to take."""
+    nearest = NEAREST[value]
+    instead = f"Choose {nearest}, which comes nearest to it."
+    if nearest not in choices:
+        instead = f"{nearest} comes nearest to it; this model has: {', '.join(choices)}."
+    return f"Limner has no {name} “{value}”, for any model. {instead}"

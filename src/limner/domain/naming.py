@@ -1,5 +1,7 @@
 """How files and models are named where it matters that they are the same for ever."""
 
+from collections.abc import Iterable
+from difflib import get_close_matches
 from typing import Annotated
 
 from pydantic import StringConstraints
@@ -14,3 +16,10 @@ class ModelRef(Frozen):
 
     name: str
     sha256: Sha256
+
+
+def close_to(name: str, known: Iterable[str]) -> tuple[str, ...]:
+    """Return up to three of the known names that a mistyped one may mean, the nearest first."""
+    lowered = {one.lower(): one for one in known}
+    close = get_close_matches(name.lower()[:100], lowered, n=3)
+    return tuple(lowered[one] for one in close)

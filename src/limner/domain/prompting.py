@@ -6,7 +6,8 @@ r"""Weights in prompts: the grammar that AUTOMATIC1111's web UI made common.
     \( \) \[ \] \\   the character itself
     BREAK            what follows is read by itself
 
-Nothing else is special, and a bracket without its partner is a character like any other.
+Nothing else is special, and a bracket without its partner is a character like any other. That
+program's words that change while it draws, `[cat:dog:0.5]` and `[cat|dog]`, are found, not read.
 """
 
 import re
@@ -22,6 +23,7 @@ _PARTNER = {")": "(", "]": "["}
 _BREAK = "BREAK"
 _BREAKS = re.compile(r"\bBREAK\b")
 _TOKENS = re.compile(r"\\[\\()\[\]]|[()\[\]]|\\|[^\\()\[\]]+")
+_SQUARE = re.compile(r"\\.|[\[\]]", re.DOTALL)
 _NUMBER = re.compile(r"\s*[+-]?(\d{1,9}(\.\d{0,9})?|\.\d{1,9})\s*")
 
 
@@ -63,6 +65,20 @@ def plain(prompt: str) -> str:
 def is_weighted(prompt: str) -> bool:
     """Whether some words of a prompt are to weigh more or less than they do by themselves."""
     return any(phrase.weight != 1.0 for phrase in parse(prompt))
+
+
+def changing(prompt: str) -> Iterator[str]:
+    """Yield what AUTOMATIC1111 would change from step to step: `[cat:dog:0.5]`, `[cat|dog]`."""
+    opened: list[int] = []
+    for sign in _SQUARE.finditer(prompt):
+        if sign.group() == "[":
+            opened.append(sign.start())
+        elif sign.group() == "]" and opened:
+            within = prompt[opened.pop() + 1 : sign.start()]
+            if "|" in within or _NUMBER.fullmatch(
+                within.rpartition(":")[2] if ":" in within else ""
+            ):
+                yield f"[{within}]"
 
 
 def _weighed(pieces: list[_Piece]) -> Iterator[tuple[int, float, str]]:

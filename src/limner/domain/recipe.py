@@ -158,8 +158,8 @@ class Draft(Frozen):
     """What was asked. `None` means: the default of whatever model draws it.
 
     Each adapter is a name or the path of a file, with its weight behind a colon unless it is 1.
-    `literal` says that braces and wildcards in the prompts are words, as those of a picture that
-    was drawn before.
+    `literal` says that braces, wildcards and all else in the prompts are words, as those of a
+    picture that was drawn before; otherwise adapters in the prompt (`<lora:NAME:0.8>`) are worn.
     """
 
     task: Task = Task.TEXT_TO_IMAGE

@@ -42,6 +42,21 @@ class Sampler(StrEnum):
     LCM = "lcm"
     TCD = "tcd"
     RESTART = "restart"
+    RES_MULTISTEP = "res_multistep"
+    RES_MULTISTEP_ANCESTRAL = "res_multistep_ancestral"
+    ER_SDE = "er_sde"
+    GRADIENT_ESTIMATION = "gradient_estimation"
+    SEEDS_2 = "seeds_2"
+    SEEDS_3 = "seeds_3"
+    IPNDM_V = "ipndm_v"
+    SA_SOLVER_PECE = "sa_solver_pece"
+    EULER_CFG_PP = "euler_cfg_pp"
+    EULER_ANCESTRAL_CFG_PP = "euler_ancestral_cfg_pp"
+    DPMPP_2S_ANCESTRAL_CFG_PP = "dpmpp_2s_ancestral_cfg_pp"
+    DPMPP_2M_CFG_PP = "dpmpp_2m_cfg_pp"
+    RES_MULTISTEP_CFG_PP = "res_multistep_cfg_pp"
+    RES_MULTISTEP_ANCESTRAL_CFG_PP = "res_multistep_ancestral_cfg_pp"
+    GRADIENT_ESTIMATION_CFG_PP = "gradient_estimation_cfg_pp"
 
 
 class Schedule(StrEnum):
@@ -58,38 +73,82 @@ class Schedule(StrEnum):
     LINEAR_QUADRATIC = "linear_quadratic"
     KL_OPTIMAL = "kl_optimal"
     ALIGN_YOUR_STEPS = "align_your_steps"
+    ALIGN_YOUR_STEPS_GITS = "align_your_steps_gits"
+    BETA57 = "beta57"
 
 
 SAMPLER_NAMES: Mapping[Sampler, tuple[str, ...]] = MappingProxyType(
     {
-        Sampler.EULER: ("Euler", "k_euler", "flow_match_euler_discrete"),
-        Sampler.EULER_ANCESTRAL: ("Euler a", "k_euler_a"),
-        Sampler.HEUN: ("Heun", "k_heun"),
+        Sampler.EULER: (
+            "Euler",
+            "k_euler",
+            "EulerDiscreteScheduler",
+            "FlowMatchEulerDiscreteScheduler",
+            "flow_match_euler_discrete",
+        ),
+        Sampler.EULER_ANCESTRAL: (
+            "Euler a",
+            "k_euler_a",
+            "EulerAncestralDiscreteScheduler",
+            "LTXEulerAncestralRFScheduler",
+        ),
+        Sampler.HEUN: (
+            "Heun",
+            "k_heun",
+            "HeunDiscreteScheduler",
+            "FlowMatchHeunDiscreteScheduler",
+        ),
         Sampler.HEUNPP_2: ("Heun++ 2",),
-        Sampler.DPM_2: ("DPM2", "kdpm_2", "k_dpm_2"),
-        Sampler.DPM_2_ANCESTRAL: ("DPM2 a", "kdpm_2_a", "k_dpm_2_a"),
+        Sampler.DPM_2: ("DPM2", "kdpm_2", "k_dpm_2", "KDPM2DiscreteScheduler"),
+        Sampler.DPM_2_ANCESTRAL: (
+            "DPM2 a",
+            "kdpm_2_a",
+            "k_dpm_2_a",
+            "KDPM2AncestralDiscreteScheduler",
+        ),
         Sampler.DPM_FAST: ("DPM fast",),
         Sampler.DPM_ADAPTIVE: ("DPM adaptive",),
-        Sampler.DPMPP_2S: ("DPM++ 2S",),
+        Sampler.DPMPP_2S: ("DPM++ 2S", "DPMSolverSinglestepScheduler"),
         Sampler.DPMPP_2S_ANCESTRAL: ("DPM++ 2S a",),
-        Sampler.DPMPP_2M: ("DPM++ 2M", "k_dpmpp_2m", "dpmpp_2", "k_dpmpp_2"),
+        Sampler.DPMPP_2M: (
+            "DPM++ 2M",
+            "k_dpmpp_2m",
+            "dpmpp_2",
+            "k_dpmpp_2",
+            "DPMSolverMultistepScheduler",
+        ),
         Sampler.DPMPP_3M: ("DPM++ 3M",),
-        Sampler.DPMPP_SDE: ("DPM++ SDE",),
+        Sampler.DPMPP_SDE: ("DPM++ SDE", "DPMSolverSDEScheduler"),
         Sampler.DPMPP_2M_SDE: ("DPM++ 2M SDE",),
         Sampler.DPMPP_2M_SDE_HEUN: ("DPM++ 2M SDE Heun",),
         Sampler.DPMPP_3M_SDE: ("DPM++ 3M SDE",),
-        Sampler.LMS: ("LMS", "k_lms"),
-        Sampler.DDIM: ("DDIM",),
-        Sampler.DDPM: ("DDPM",),
-        Sampler.PLMS: ("PLMS", "pndm"),
-        Sampler.IPNDM: ("iPNDM",),
-        Sampler.DEIS: ("DEIS",),
+        Sampler.LMS: ("LMS", "k_lms", "LMSDiscreteScheduler"),
+        Sampler.DDIM: ("DDIM", "DDIMScheduler"),
+        Sampler.DDPM: ("DDPM", "DDPMScheduler"),
+        Sampler.PLMS: ("PLMS", "pndm", "PNDMScheduler"),
+        Sampler.IPNDM: ("iPNDM", "IPNDMScheduler"),
+        Sampler.DEIS: ("DEIS", "DEISMultistepScheduler"),
         Sampler.UNI_PC: ("UniPC",),
-        Sampler.UNI_PC_BH2: ("UniPC bh2",),
-        Sampler.SA_SOLVER: ("SA Solver",),
-        Sampler.LCM: ("LCM",),
-        Sampler.TCD: ("TCD",),
+        Sampler.UNI_PC_BH2: ("UniPC bh2", "UniPCMultistepScheduler"),
+        Sampler.SA_SOLVER: ("SA Solver", "SASolverScheduler"),
+        Sampler.LCM: ("LCM", "LCMScheduler", "FlowMatchLCMScheduler"),
+        Sampler.TCD: ("TCD", "TCDScheduler"),
         Sampler.RESTART: ("Restart",),
+        Sampler.RES_MULTISTEP: ("Res Multistep",),
+        Sampler.RES_MULTISTEP_ANCESTRAL: ("Res Multistep a",),
+        Sampler.ER_SDE: ("ER SDE",),
+        Sampler.GRADIENT_ESTIMATION: ("Gradient Estimation",),
+        Sampler.SEEDS_2: ("SEEDS 2",),
+        Sampler.SEEDS_3: ("SEEDS 3",),
+        Sampler.IPNDM_V: ("iPNDM v",),
+        Sampler.SA_SOLVER_PECE: ("SA Solver PECE",),
+        Sampler.EULER_CFG_PP: ("Euler CFG++",),
+        Sampler.EULER_ANCESTRAL_CFG_PP: ("Euler a CFG++",),
+        Sampler.DPMPP_2S_ANCESTRAL_CFG_PP: ("DPM++ 2S a CFG++",),
+        Sampler.DPMPP_2M_CFG_PP: ("DPM++ 2M CFG++",),
+        Sampler.RES_MULTISTEP_CFG_PP: ("Res Multistep CFG++",),
+        Sampler.RES_MULTISTEP_ANCESTRAL_CFG_PP: ("Res Multistep a CFG++",),
+        Sampler.GRADIENT_ESTIMATION_CFG_PP: ("Gradient Estimation CFG++",),
     }
 )
 """Each sampler's names elsewhere, the AUTOMATIC1111 web UI's (or one in its way) first.
@@ -110,9 +169,40 @@ SCHEDULE_NAMES: Mapping[Schedule, tuple[str, ...]] = MappingProxyType(
         Schedule.LINEAR_QUADRATIC: ("Linear Quadratic",),
         Schedule.KL_OPTIMAL: ("KL Optimal",),
         Schedule.ALIGN_YOUR_STEPS: ("Align Your Steps", "ays"),
+        Schedule.ALIGN_YOUR_STEPS_GITS: ("Align Your Steps GITS", "gits", "ays_gits"),
+        Schedule.BETA57: ("Beta57",),
     }
 )
 """Each schedule's names elsewhere, the AUTOMATIC1111 web UI's first."""
+
+NEAREST: Mapping[str, str] = MappingProxyType(
+    {
+        Sampler.HEUNPP_2: Sampler.HEUN,
+        Sampler.DPM_FAST: Sampler.DPMPP_2S,
+        Sampler.DPM_ADAPTIVE: Sampler.DPMPP_3M,
+        Sampler.DPMPP_2S_ANCESTRAL: Sampler.DPMPP_SDE,
+        Sampler.RESTART: Sampler.HEUN,
+        Sampler.RES_MULTISTEP: Sampler.DPMPP_2M,
+        Sampler.RES_MULTISTEP_ANCESTRAL: Sampler.DPMPP_2M_SDE,
+        Sampler.ER_SDE: Sampler.DPMPP_3M_SDE,
+        Sampler.GRADIENT_ESTIMATION: Sampler.EULER,
+        Sampler.SEEDS_2: Sampler.DPMPP_SDE,
+        Sampler.SEEDS_3: Sampler.DPMPP_SDE,
+        Sampler.IPNDM_V: Sampler.LMS,
+        Sampler.SA_SOLVER_PECE: Sampler.SA_SOLVER,
+        Sampler.EULER_CFG_PP: Sampler.EULER,
+        Sampler.EULER_ANCESTRAL_CFG_PP: Sampler.EULER_ANCESTRAL,
+        Sampler.DPMPP_2S_ANCESTRAL_CFG_PP: Sampler.DPMPP_SDE,
+        Sampler.DPMPP_2M_CFG_PP: Sampler.DPMPP_2M,
+        Sampler.RES_MULTISTEP_CFG_PP: Sampler.DPMPP_2M,
+        Sampler.RES_MULTISTEP_ANCESTRAL_CFG_PP: Sampler.DPMPP_2M_SDE,
+        Sampler.GRADIENT_ESTIMATION_CFG_PP: Sampler.EULER,
+        Schedule.POLYEXPONENTIAL: Schedule.EXPONENTIAL,
+        Schedule.ALIGN_YOUR_STEPS_GITS: Schedule.ALIGN_YOUR_STEPS,
+        Schedule.BETA57: Schedule.BETA,
+    }
+)
+"""What no model of ours has, and what comes nearest to it."""
 
 _LEFT_OPEN = frozenset({"", "automatic", "default", "usedefault"})
 

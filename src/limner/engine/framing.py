@@ -59,14 +59,18 @@ def laid_out(order: Order) -> Order:
 
 
 def inward(order: Order) -> Order:
-    """Return the order with its input pictures at the model's native size."""
+    """Return the order with its input pictures at the model's native size.
+
+    What controls follow while a picture is redrawn in tiles has the size of the finished one.
+    """
     recipe = order.recipe
     if recipe.task is Task.INPAINT:
         return _cut_out(order, _box_of(order.inputs[InputRole.MASK]))
     native = recipe.native_size
+    followed = recipe.size if recipe.task is Task.UPSCALE else native
     laid = replace(
         order,
-        controls=tuple(raster.cover(one, native) for one in order.controls),
+        controls=tuple(raster.cover(one, followed) for one in order.controls),
         regions=tuple(one if one is None else raster.resize(one, native) for one in order.regions),
     )
     if recipe.task in _WHOLE:

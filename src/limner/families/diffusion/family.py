@@ -26,6 +26,7 @@ from limner.families.diffusion.recognition.files import SINGLE, file_of, files_o
 from limner.families.diffusion.recognition.finding import Finding, Kind, Prediction
 from limner.families.diffusion.recognition.folders import INDEX, recognise_folder
 from limner.families.diffusion.recognition.layouts import recognise_file
+from limner.families.diffusion.recognition.learnt import Learnt
 from limner.families.diffusion.recognition.licences import licence_of
 from limner.families.diffusion.sampling.samplers import samplers_for, schedules_for
 from limner.families.family import Hash, LoadedModel, Placement, Published, count_shown
@@ -194,12 +195,12 @@ def _capability(facts: Facts, found: Finding) -> Capability:
         prompt_tokens=facts.prompt_tokens,
         strength=Range[float](low=0.0, high=1.0, default=facts.strength) if redraws else None,
         samplers=(OWN, *samplers_for(prediction)),
-        schedules=(OWN, *schedules_for(prediction)),
+        schedules=(OWN, *schedules_for(Learnt(prediction, facts.family))),
         usual=_usual(facts),
         negative_prompt=facts.negative_prompt,
         adapters=METHODS,
         controls=_followed(facts) if steered else (),
-        controlled=_around(facts.controls) if steered else (),
+        controlled=_controlled(facts) if steered else (),
         most_controls=shared.most_controls,
         timed=shared.timed_controls,
         follows=follows,
@@ -242,6 +243,12 @@ def _around(pipelines: Mapping[Task, str]) -> tuple[Task, ...]:
     """Return what pipelines do: those that fill holes draw more around a picture, too."""
     around = (Task.OUTPAINT,) if Task.INPAINT in pipelines else ()
     return (*pipelines, *around)
+
+
+def _controlled(facts: Facts) -> tuple[Task, ...]:
+    """Return the tasks in which a variant follows controls: enlarging is redrawing, in tiles."""
+    redrawing = Task.IMAGE_TO_IMAGE in facts.pipelines and Task.IMAGE_TO_IMAGE in facts.controls
+    return (*_around(facts.controls), *((Task.UPSCALE,) if redrawing else ()))
 
 
 def _followed(facts: Facts) -> tuple[ControlKind, ...]:

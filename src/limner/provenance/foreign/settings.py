@@ -8,8 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+from limner.domain.prompting import changing
 from limner.domain.recipe import MAX_SEED, Draft, Recipe, Size
 from limner.domain.sampling import is_left_open, read_sampler, read_schedule
+from limner.domain.tags import without
 
 _LONGEST_SHOWN = 200
 _LONGEST_WORDS = 20_000
@@ -18,9 +20,6 @@ _LORA_TAG = re.compile(
 )
 """A name, the weight, or that in the text encoders and then that in the denoiser."""
 _SPACES = re.compile(r"[ \t]{2,}")
-_BETWEEN = " \t\r\n,"
-"""What stands between the parts of a prompt."""
-
 _NO_NUMBER = "it is no number"
 
 CLIP_SKIP = "tools count differently; give --option clip_skip=N where the model has it (0: none)"
@@ -111,7 +110,9 @@ class Collector:
             return
         for match in _LORA_TAG.finditer(value):
             self.adapter(match[1], weight=match[3] or match[2], text_weight=match[3] and match[2])
-        text = _SPACES.sub(" ", _without_tags(value))
+        text = _SPACES.sub(" ", without(value, _LORA_TAG))
+        for piece in dict.fromkeys(changing(text)):
+            self.leave("words", piece, "our words are the same in every step; this is drawn as is")
         if len(text) > _LONGEST_WORDS:
             self.leave(name, text, f"it has {len(text):,} characters")
         elif text:
@@ -219,28 +220,6 @@ class Collector:
         """Report a value that is no number, unless there is none at all."""
         if value is not None and value != "":
             self.leave(name, value, _NO_NUMBER)
-
-
-def _without_tags(text: str) -> str:
-    """Return a prompt without the adapters in it, nor the commas that stood around them only."""
-    ends = [place for match in _LORA_TAG.finditer(text) for place in match.span()]
-    edges = [0, *ends, len(text)]
-    parts: list[str] = []
-    gap = ""
-    for start, end in zip(edges[::2], edges[1::2], strict=True):
-        words = text[start:end].lstrip(_BETWEEN)
-        gap += text[start : end - len(words)]
-        if not words:
-            continue
-        body = words.rstrip(_BETWEEN)
-        parts += [_joint(gap) if parts else "", body]
-        gap = words[len(body) :]
-    return "".join(parts)
-
-
-def _joint(gap: str) -> str:
-    comma = "," if "," in gap else ""
-    return comma + ("\n" if "\n" in gap else " " if gap else "")
 
 
 def shown(value: object) -> str:

@@ -12,6 +12,7 @@ from limner.families.diffusion.known.facts import ARCHITECTURES, FACTS, Facts, f
 from limner.families.diffusion.recognition import denoisers
 from limner.families.diffusion.recognition.finding import Finding, Kind
 from limner.families.diffusion.recognition.layouts import recognise
+from limner.families.diffusion.recognition.learnt import Learnt
 from limner.families.diffusion.recognition.tensors import Header, Tensor
 from limner.families.diffusion.sampling.samplers import samplers_for, schedules_for
 from tests.families.diffusion import published as pub
@@ -86,7 +87,7 @@ def test_facts_agree_with_each_other(key: tuple[str, str]) -> None:
     usual = _capability(facts, Finding(Kind.PIPELINE, "")).usual
     if usual is not None:
         assert usual[0] in samplers_for(facts.prediction)
-        assert usual[1] in schedules_for(facts.prediction)
+        assert usual[1] in schedules_for(Learnt(facts.prediction, facts.family))
     assert 0 < facts.strength <= 1
 
 

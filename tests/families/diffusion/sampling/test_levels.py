@@ -99,3 +99,15 @@ def test_linear_quadratic_by_its_marks() -> None:
     np.testing.assert_allclose(np.diff(levels[:11]), -0.0025)
     late = np.diff([*levels[10:], 0.0])
     np.testing.assert_allclose(np.diff(late), np.diff(late)[0])
+
+
+def test_aligned_steps_keep_their_marks_and_go_between_evenly() -> None:
+    marks = (8.0, 2.0, 0.5)
+    table = np.array([0.125, 1.0, 8.0])
+    for steps, levels in (
+        (3, [8, 2, 0.5]),
+        (6, [8, 4, 2, 1, 0.5, 0.25]),
+        (1, [8]),
+    ):
+        aligned = noise_levels(Schedule.ALIGN_YOUR_STEPS, steps, table, marks)
+        np.testing.assert_allclose(aligned, levels)

@@ -12,14 +12,11 @@ pytest.importorskip("diffusers", reason="the samplers are those of diffusers")
 import torch
 
 from limner.domain.errors import InvalidOption
-from limner.domain.sampling import Sampler, Schedule
+from limner.domain.sampling import NEAREST, Sampler, Schedule
 from limner.families.diffusion.recognition.finding import Prediction
-from limner.families.diffusion.sampling.samplers import (
-    build,
-    give_noise,
-    samplers_for,
-    schedules_for,
-)
+from limner.families.diffusion.recognition.learnt import Learnt
+from limner.families.diffusion.sampling import samplers
+from limner.families.diffusion.sampling.samplers import give_noise, samplers_for
 from tests.families.diffusion import tiny
 from tests.families.diffusion.toy import CONFIGS, FLOW_CONFIG, MEAN, NOISE_CONFIG, SPREAD, draw
 
@@ -50,6 +47,16 @@ FIRST_ORDER = {"euler", "ddim"}
 ON_OWN_TIMES = {"ddpm", "plms", "lcm", "tcd"}
 
 
+def build(
+    config: dict[str, Any], sampler: str | None, schedule: str | None, prediction: Prediction
+) -> Any:
+    return samplers.build(config, sampler, schedule, Learnt(prediction))
+
+
+def schedules_for(prediction: Prediction) -> tuple[str, ...]:
+    return samplers.schedules_for(Learnt(prediction))
+
+
 def pairs(prediction: Prediction) -> list[tuple[Prediction, str, str | None]]:
     return [
         (prediction, sampler, schedule)
@@ -62,6 +69,13 @@ def pairs(prediction: Prediction) -> list[tuple[Prediction, str, str | None]]:
 @pytest.fixture(autouse=True)
 def one_thread() -> None:
     torch.set_num_threads(1)
+
+
+def test_what_is_said_to_be_there_for_no_model_is_there_for_none() -> None:
+    for prediction in PREDICTIONS:
+        assert not {*samplers_for(prediction), *schedules_for(prediction)} & set(NEAREST)
+    offered = {word for prediction in PREDICTIONS for word in samplers_for(prediction)}
+    assert set(Sampler) == {*offered, *(word for word in NEAREST if word in set(Sampler))}
 
 
 def test_what_is_listed_is_of_our_words() -> None:
@@ -262,6 +276,33 @@ def test_models_that_start_from_noise_alone_do(sampler: str) -> None:
         built = build(config, sampler, schedule, "v")
         built.set_timesteps(8)
         assert float(built.sigmas[0]) > 1000
+
+
+@pytest.mark.parametrize(
+    ("family", "name"), [("sd1", "StableDiffusionSigmas"), ("sdxl", "StableDiffusionXLSigmas")]
+)
+def test_aligned_steps_are_those_of_diffusers(family: str, name: str) -> None:
+    levels = diffusers.schedulers.AysSchedules[name]
+    theirs = diffusers.EulerDiscreteScheduler.from_config(NOISE_CONFIG)
+    theirs.set_timesteps(sigmas=levels)
+    ours = samplers.build(NOISE_CONFIG, "euler", "align_your_steps", Learnt("epsilon", family))
+    ours.set_timesteps(10)
+    assert torch.equal(ours.sigmas, theirs.sigmas)
+    torch.testing.assert_close(ours.timesteps, theirs.timesteps[:10], atol=0.5, rtol=0)
+    for sampler in samplers_for("epsilon"):
+        if sampler not in ON_OWN_TIMES:
+            learnt = Learnt("epsilon", family)
+            built = samplers.build(NOISE_CONFIG, sampler, "align_your_steps", learnt)
+            assert torch.isfinite(draw(built, 7, "epsilon").picture).all(), sampler
+
+
+def test_steps_are_aligned_where_they_were_measured_alone() -> None:
+    word = Schedule.ALIGN_YOUR_STEPS
+    assert word in samplers.schedules_for(Learnt("epsilon", "sdxl"))
+    for learnt in (Learnt("epsilon", "sd2"), Learnt("v", "sdxl"), Learnt("flow", "flux.1")):
+        assert word not in samplers.schedules_for(learnt)
+        with pytest.raises(InvalidOption, match="no schedule “align_your_steps”"):
+            samplers.build(CONFIGS[learnt.prediction], None, word, learnt)
 
 
 def refused(

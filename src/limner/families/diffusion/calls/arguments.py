@@ -15,6 +15,7 @@ from limner.domain.recipe import InputRole, Recipe, Task
 from limner.families import raster
 from limner.families.diffusion.known.facts import Facts
 from limner.families.diffusion.recognition.finding import Prediction
+from limner.families.diffusion.recognition.learnt import Learnt
 from limner.families.family import Order, Pixels
 
 OWN = "own"
@@ -27,14 +28,14 @@ class Manner:
 
     `pipelines` names the class of diffusers that does each task, `controls` the one that does it
     with ControlNets, `unions` with those that learnt several kinds. `guidance` is the argument that
-    holds it (empty where there is none), `prediction` what the denoiser predicts, `limit` how many
+    holds it (empty where there is none), `prediction` what the denoiser learnt, `limit` how many
     tokens of a prompt are read by an encoder other than CLIP (None: as the pipeline has it),
     `references` how pictures are told: as words or, if empty, as the pipeline does it.
     """
 
     pipelines: Mapping[Task, str]
     guidance: str
-    prediction: Prediction
+    prediction: Learnt
     limit: int | None = None
     controls: Mapping[Task, str] = field(default_factory=dict)
     references: str = ""
@@ -46,7 +47,7 @@ def manner_of(facts: Facts, prediction: Prediction) -> Manner:
     return Manner(
         facts.pipelines or facts.controls,
         facts.guidance_argument,
-        prediction or facts.prediction,
+        Learnt(prediction or facts.prediction, facts.family),
         facts.prompt_tokens,
         facts.controls if facts.pipelines else {},
         "words" if facts.told_pictures else "",

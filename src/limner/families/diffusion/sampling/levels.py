@@ -4,7 +4,7 @@ Every schedule picks from the table of levels that a model was trained on, as Co
 AUTOMATIC1111 web UI's do, so that a name means the same whatever the model and the sampler.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
 import numpy as np
@@ -84,6 +84,18 @@ def _linear_quadratic(steps: int, table: Floats) -> Floats:
     return np.asarray((1 - gone) * table[-1])
 
 
+def _aligned(steps: int, table: Floats, levels: Sequence[float]) -> Floats:
+    """Sabour and others, arXiv 2404.14507: measured for so many steps, else between those.
+
+    As the authors have it: even in the logarithm, the cleanest level of the table at the end.
+    """
+    if steps == len(levels):
+        return np.array(levels, dtype=np.float64)
+    marks = np.log([*levels, table[0]])
+    places = np.linspace(0, len(levels), steps + 1)[:-1]
+    return np.exp(np.interp(places, np.arange(len(marks)), marks))
+
+
 _BY_SCHEDULE: Mapping[Schedule, _Levels] = MappingProxyType(
     {
         Schedule.NORMAL: _normal,
@@ -99,14 +111,19 @@ _BY_SCHEDULE: Mapping[Schedule, _Levels] = MappingProxyType(
 )
 
 SCHEDULES: tuple[Schedule, ...] = tuple(_BY_SCHEDULE)
-"""The schedules that there are levels for."""
+"""The schedules that there are levels for, whatever the model."""
 
 
-def noise_levels(schedule: Schedule, steps: int, table: Floats) -> Floats:
+def noise_levels(
+    schedule: Schedule, steps: int, table: Floats, aligned: Sequence[float] = ()
+) -> Floats:
     """Return the noise levels of a schedule: one a step, falling, without the zero at the end.
 
     `table` is the noise level of every training time, rising. A single step starts at its top.
+    `aligned` are the levels that were found best for the kind of model, for Align Your Steps.
     """
     if steps == 1:
         return table[-1:].copy()
+    if schedule is Schedule.ALIGN_YOUR_STEPS:
+        return _aligned(steps, table, aligned)
     return _BY_SCHEDULE[schedule](steps, table)

@@ -16,12 +16,15 @@
     deis                 DEISMultistep               the same                  all
     uni_pc, uni_pc_bh2   UniPCMultistep, B1 or B2    the same                  all
     sa_solver            SASolver                    —                         all
+    lms, ipndm           EulerDiscrete, by formulas  FlowMatchEulerDiscrete    all
+                         of `multistep`
     ddim                 DDIM                        —                         all
     lcm                  LCM                         FlowMatchLCM              all for flow
     ddpm, plms, tcd      DDPM, PNDM, TCD             —                         none
 
 “All” is normal, simple, sgm_uniform, karras, exponential, beta and kl_optimal; ddim_uniform for
-noise and v; linear_quadratic for flow. align_your_steps has numbers for single models only.
+noise and v; linear_quadratic for flow; align_your_steps for Stable Diffusion 1 and XL alone, as
+they predict noise: it has numbers for single kinds of models.
 
 Left open, both are the model's own and nothing differs from diffusers. With a sampler alone, a
 noise-predicting model goes on the levels that diffusers gives this solver, a flow-matching one
@@ -42,8 +45,14 @@ from typing import Any
 from limner.domain.errors import InvalidOption
 from limner.domain.sampling import Sampler, Schedule
 from limner.families.diffusion.recognition.finding import Prediction
+from limner.families.diffusion.recognition.learnt import Learnt
 from limner.families.diffusion.sampling.levels import SCHEDULES
+from limner.families.diffusion.sampling.multistep import LinearMultistep, PseudoLinearMultistep
 from limner.families.diffusion.sampling.solvers import Solver, follow_flow, follow_noise
+
+_ALIGNED = MappingProxyType({"sd1": "StableDiffusionSigmas", "sdxl": "StableDiffusionXLSigmas"})
+"""What diffusers calls the levels of Align Your Steps, by family."""
+
 
 _MULTISTEP, _SINGLESTEP = "DPMSolverMultistepScheduler", "DPMSolverSinglestepScheduler"
 
@@ -87,6 +96,8 @@ _FOR_NOISE: Mapping[Sampler, Solver] = MappingProxyType(
         Sampler.DPM_2: Solver("KDPM2DiscreteScheduler"),
         Sampler.DPM_2_ANCESTRAL: Solver("KDPM2AncestralDiscreteScheduler"),
         **_FOR_BOTH,
+        Sampler.LMS: Solver("EulerDiscreteScheduler", formula=LinearMultistep),
+        Sampler.IPNDM: Solver("EulerDiscreteScheduler", formula=PseudoLinearMultistep),
         Sampler.SA_SOLVER: Solver("SASolverScheduler", {"algorithm_type": "data_prediction"}),
         Sampler.DDIM: Solver("DDIMScheduler", _UNCLIPPED),
         Sampler.DDPM: Solver("DDPMScheduler", _UNCLIPPED),
@@ -98,12 +109,16 @@ _FOR_NOISE: Mapping[Sampler, Solver] = MappingProxyType(
 
 _FLOW = {"prediction_type": "flow_prediction", "use_flow_sigmas": True}
 
+_CERTAIN = {"stochastic_sampling": False}
+
 _FOR_FLOW: Mapping[Sampler, Solver] = MappingProxyType(
     {
-        Sampler.EULER: Solver("FlowMatchEulerDiscreteScheduler", {"stochastic_sampling": False}),
+        Sampler.EULER: Solver("FlowMatchEulerDiscreteScheduler", _CERTAIN),
         Sampler.EULER_ANCESTRAL: Solver("LTXEulerAncestralRFScheduler"),
         Sampler.HEUN: Solver("FlowMatchHeunDiscreteScheduler"),
         **{word: Solver(one.name, {**one.settings, **_FLOW}) for word, one in _FOR_BOTH.items()},
+        Sampler.LMS: Solver("FlowMatchEulerDiscreteScheduler", _CERTAIN, LinearMultistep),
+        Sampler.IPNDM: Solver("FlowMatchEulerDiscreteScheduler", _CERTAIN, PseudoLinearMultistep),
         Sampler.LCM: Solver("FlowMatchLCMScheduler"),
     }
 )
@@ -144,19 +159,25 @@ def samplers_for(prediction: Prediction) -> tuple[str, ...]:
     return tuple(word.value for word in _solvers(prediction))
 
 
-def schedules_for(prediction: Prediction) -> tuple[str, ...]:
-    """Return our words for the schedules of models that predict this, whatever the sampler.
+def schedules_for(learnt: Learnt) -> tuple[str, ...]:
+    """Return our words for the schedules of models that learnt this, whatever the sampler.
 
     `ddpm`, `plms`, `tcd`, and `lcm` of models that predict noise, take none of them.
     """
-    if not prediction:
+    if not learnt.prediction:
         return ()
-    unfit = Schedule.DDIM_UNIFORM if prediction == "flow" else Schedule.LINEAR_QUADRATIC
-    return tuple(word.value for word in SCHEDULES if word is not unfit)
+    unfit = Schedule.DDIM_UNIFORM if learnt.prediction == "flow" else Schedule.LINEAR_QUADRATIC
+    own = (Schedule.ALIGN_YOUR_STEPS,) if _aligned(learnt) else ()
+    return tuple(word.value for word in (*SCHEDULES, *own) if word is not unfit)
+
+
+def _aligned(learnt: Learnt) -> str:
+    """Return what diffusers calls the levels of Align Your Steps, empty where there are none."""
+    return _ALIGNED.get(learnt.family, "") if learnt.prediction == "epsilon" else ""
 
 
 def build(
-    config: Mapping[str, Any], sampler: str | None, schedule: str | None, prediction: Prediction
+    config: Mapping[str, Any], sampler: str | None, schedule: str | None, learnt: Learnt
 ) -> Any:
     """Return a fresh scheduler of diffusers for a sampler and a schedule.
 
@@ -167,7 +188,7 @@ def build(
     with warnings.catch_warnings():
         # Some solvers prepare themselves when made, by ways that numpy 2 warns of.
         warnings.filterwarnings("ignore", message="__array", category=DeprecationWarning)
-        return _built(config, sampler, schedule, prediction)
+        return _built(config, sampler, schedule, learnt)
 
 
 def give_noise(scheduler: Any, generator: Any) -> None:
@@ -180,17 +201,18 @@ def give_noise(scheduler: Any, generator: Any) -> None:
 
 
 def _built(
-    config: Mapping[str, Any], sampler: str | None, schedule: str | None, prediction: Prediction
+    config: Mapping[str, Any], sampler: str | None, schedule: str | None, learnt: Learnt
 ) -> Any:
     diffusers: Any = import_module("diffusers")
     own = str(config["_class_name"])
     models = getattr(diffusers, own).from_config(dict(config))
     if sampler is None and schedule is None:
         return models
+    prediction = learnt.prediction
     _check_own(config, own, prediction)
     config = _trained(config, models.config)
     solver = _chosen(sampler, schedule, own, prediction)
-    word = _schedule(schedule, prediction)
+    word = _schedule(schedule, learnt)
     if prediction == "flow":
         return follow_flow(config, solver, word)
     if word is not None and solver.name in _ON_OWN_TIMES:
@@ -198,7 +220,9 @@ def _built(
             f"The sampler “{sampler or own.removesuffix('Scheduler')}” has noise levels of its own "
             f"and does not go on “{schedule}”. Leave the schedule out, or choose another sampler."
         )
-    return follow_noise(config, solver, word)
+    name = _aligned(learnt)
+    levels = diffusers.schedulers.AysSchedules[name][:-1] if name else ()  # without the zero
+    return follow_noise(config, solver, word, levels)
 
 
 def _trained(config: Mapping[str, Any], whole: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -231,11 +255,11 @@ def _chosen(sampler: str | None, schedule: str | None, own: str, prediction: Pre
     return _solvers(prediction)[word]
 
 
-def _schedule(schedule: str | None, prediction: Prediction) -> Schedule | None:
+def _schedule(schedule: str | None, learnt: Learnt) -> Schedule | None:
     if schedule is None:
         return None
-    if schedule not in schedules_for(prediction):
-        can = ", ".join(schedules_for(prediction))
+    if schedule not in schedules_for(learnt):
+        can = ", ".join(schedules_for(learnt))
         raise InvalidOption(f"This model has no schedule “{schedule}”. It has: {can}.")
     return Schedule(schedule)
 

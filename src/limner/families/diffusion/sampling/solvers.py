@@ -51,16 +51,23 @@ _SPACINGS = {
 
 @dataclass(frozen=True)
 class Solver:
-    """A class of diffusers and what its configuration must say."""
+    """A class of diffusers and what its configuration must say; `formula` takes its steps."""
 
     name: str
     settings: Mapping[str, Any] = field(default_factory=dict)
+    formula: type | None = None
 
 
-def follow_noise(config: Mapping[str, Any], solver: Solver, schedule: Schedule | None) -> Any:
+def follow_noise(
+    config: Mapping[str, Any],
+    solver: Solver,
+    schedule: Schedule | None,
+    aligned: Sequence[float] = (),
+) -> Any:
     """Return a solver for a model that predicts noise or v, on the levels of a schedule.
 
-    Left open, it goes on those that diffusers gives it.
+    Left open, it goes on those that diffusers gives it. `aligned` are the levels of Align Your
+    Steps for this kind of model.
     """
     diffusers: Any = import_module("diffusers")
     base = _class_of(diffusers, solver)
@@ -75,7 +82,7 @@ def follow_noise(config: Mapping[str, Any], solver: Solver, schedule: Schedule |
     settings = dict(solver.settings)
     if schedule is Schedule.DDIM_UNIFORM:
         settings["timestep_spacing"] = "leading"
-    facts = {"schedule": schedule, "table": table}
+    facts = {"schedule": schedule, "table": table, "aligned": tuple(aligned)}
     if solver.name in _BETWEEN:
         settings["use_karras_sigmas"] = True
         return _derived(_BetweenLevels, base, facts).from_config(dict(config), **settings)
@@ -109,6 +116,8 @@ def follow_flow(config: Mapping[str, Any], solver: Solver, schedule: Schedule | 
 def _class_of(diffusers: Any, solver: Solver) -> Any:
     base = getattr(diffusers, solver.name)
     settings = solver.settings
+    if solver.formula is not None:
+        return type(base.__name__, (solver.formula, base), {})
     if settings.get("solver_order") == 3 and settings["algorithm_type"] == "sde-dpmsolver++":
         return type(base.__name__, (_ThirdOrderWithNoise, base), {})
     return base
@@ -138,6 +147,7 @@ class _OnLevels:
     base: Any
     schedule: Schedule
     table: Floats
+    aligned: tuple[float, ...]
 
     def set_timesteps(
         self, num_inference_steps: int, device: Any = None, num_train_timesteps: int | None = None
@@ -145,7 +155,7 @@ class _OnLevels:
         """Prepare for a number of steps; the number of training times is known already."""
         del num_train_timesteps
         self.base.set_timesteps(self, num_inference_steps, device=device)
-        levels = noise_levels(self.schedule, num_inference_steps, self.table)
+        levels = noise_levels(self.schedule, num_inference_steps, self.table, self.aligned)
         places = np.interp(np.log(levels), np.log(self.table), np.arange(len(self.table)))
         _put(self, levels, places, device)
 
@@ -155,10 +165,11 @@ class _BetweenLevels:
 
     schedule: Schedule
     table: Floats
+    aligned: tuple[float, ...]
 
     def _convert_to_karras(self, in_sigmas: Floats, num_inference_steps: int) -> Floats:
         del in_sigmas
-        return noise_levels(self.schedule, num_inference_steps, self.table)
+        return noise_levels(self.schedule, num_inference_steps, self.table, self.aligned)
 
 
 class _ThirdOrderWithNoise:
