@@ -144,8 +144,8 @@ def _strange(adapter: Worn, kind: Adapter, missing: list[str], every: int) -> We
         if none
         else (f"{len(missing)} of its {every} layers are none")
     )
-    another = kind.family and len(missing) * 2 > every
-    made = f" It was made for {title_of(kind.family)}." if another else ""
+    another = kind.families and len(missing) * 2 > every
+    made = f" It was made for {' or '.join(map(title_of, kind.families))}." if another else ""
     return _unfit(adapter, f"{share} of the model's: {few(missing)}", made)
 
 

@@ -1,11 +1,13 @@
 """What a LoRA or one of its kin is: its method, whose names it has, and the family it is for."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from limner.families.diffusion.recognition.finding import Layout, Words
 from limner.families.diffusion.recognition.tensors import Tensor
+from limner.families.diffusion.recognition.wearers import Layer, marked, wearers_of
 
 _WEIGHT = re.compile(
     r"(?P<module>.+?)[._](?P<kind>"
@@ -24,11 +26,16 @@ _METHODS = (
 
 @dataclass(frozen=True)
 class Adapter:
-    """An adapter's method (“LoRA”, “LoKr”, …), naming and family, empty where it cannot be told."""
+    """An adapter's method (“LoRA”, “LoKr”, …), its naming, and every family that it may be for.
+
+    There is none where nothing tells. `named` is the family that its name speaks of, which is no
+    more than likely; empty for none.
+    """
 
     method: str
     layout: Layout
-    family: str
+    families: tuple[str, ...]
+    named: str
     text_encoders: bool
 
 
@@ -56,9 +63,10 @@ def identify(
         return None
     kinds = {change.kind for change in changes}
     method = next(title for mark, title in _METHODS if any(mark in kind for kind in kinds))
-    family = _family(changes) or _family_said(metadata, words)
-    encoders = any(change.flat.startswith(_ENCODERS) for change in changes)
-    return Adapter(method, _layout(tensors, kinds, metadata), family, encoders)
+    layers = _layers(changes)
+    encoders = any(layer.name.startswith(_ENCODERS) for layer in layers)
+    layout = _layout(tensors, kinds, metadata)
+    return Adapter(method, layout, _families(layers, metadata), words.first(_SAID), encoders)
 
 
 _ENCODERS = ("te_", "te1_", "te2_", "te3_", "text_encoder", "text_encoders_")
@@ -104,81 +112,28 @@ def _layout(tensors: Iterable[str], kinds: set[str], metadata: Mapping[str, str]
     return "diffusers"
 
 
-_MARKS: tuple[tuple[str, str], ...] = (
-    ("chroma", r"distilled_guidance_layer_"),
-    ("krea2", r"txtfusion_|text_fusion_|(transformer_)?blocks_\d+_attn_(wq|wk|wv|wo|to_gate)$"),
-    ("qwen-image", r"transformer_blocks_\d+_(img_mlp|txt_mlp|img_mod|txt_mod)_"),
-    ("qwen-image", r"transformer_blocks_(39|[45]\d)_attn_add_"),
-    ("flux2", r"(double_stream_modulation|single_stream_modulation)"),
-    ("flux2", r"single_transformer_blocks_\d+_attn_to_qkv_mlp_proj$"),
-    ("flux2", r"transformer_blocks_\d+_ff(_context)?_linear_(in|out)$"),
-    ("flux1", r"(double_blocks_\d+_(img|txt)_mod_lin|single_blocks_\d+_modulation_lin)$"),
-    ("flux1", r"single_transformer_blocks_\d+_(proj_mlp|norm_linear)$"),
-    ("sd3", r"joint_blocks_\d+_"),
-    (
-        "z-image",
-        r"(layers|noise_refiner|context_refiner)_\d+_(attention_(qkv|to_q|out)|feed_forward_w\d)",
-    ),
-    ("sana", r"transformer_blocks_\d+_ff_conv_|blocks_\d+_mlp_inverted_conv"),
-    ("Wan (video)", r"blocks_\d+_(self_attn|cross_attn)_[qkvo]$"),
-    (
-        "sdxl",
-        r"te2_text_model_|(down_blocks_[12]|up_blocks_[01])_attentions_\d_transformer_blocks_[1-9]",
-    ),
-    ("sdxl", r"(input_blocks_[4578]|output_blocks_[0-5]|middle_block)_1_transformer_blocks_[1-9]"),
-)
-"""Family, and a layer (with `_` for `.`) that only its models have."""
-
-
-def _family(changes: list[_Change]) -> str:
-    for family, pattern in _MARKS:
-        layer = re.compile(pattern)
-        if any(layer.match(change.flat) for change in changes):
-            return family
-    return _by_width(changes)
-
-
-def _by_width(changes: list[_Change]) -> str:
+def _layers(changes: Sequence[_Change]) -> tuple[Layer, ...]:
+    shapes: dict[str, dict[str, tuple[int, ...]]] = defaultdict(dict)
     for change in changes:
-        width = _inputs(change)
-        for pattern, families in _WIDTHS:
-            if width in families and re.match(pattern, change.flat):
-                return _klein(changes) if families[width] == "?" else families[width]
-    return ""
+        shapes[change.flat][change.kind] = change.tensor.shape
+    return tuple(Layer(name, kinds) for name, kinds in shapes.items())
 
 
-_WIDTHS: tuple[tuple[str, dict[int, str]], ...] = (
-    (
-        r".*_attn2_(processor_)?to_[kv]$",
-        {768: "sd1", 1024: "sd2", 2048: "sdxl", 1152: "pixart", 2240: "sana"},
-    ),
-    (r"(double|single)_blocks_\d+_", {6144: "flux2", 4096: "flux2", 3072: "?"}),
-    (r"single_transformer_blocks_\d+_attn_to_", {3072: "flux1"}),
-    (r"transformer_blocks_\d+_(attn|ff)_", {1536: "sd3", 2432: "sd3", 3072: "flux1"}),
-    (r"transformer_blocks_\d+_attn\d_to_q$", {1152: "pixart", 2240: "sana"}),
-    (r"te1?_text_model_encoder_layers_\d+_(self_attn_q_proj|mlp_fc1)$", {768: "sd1", 1024: "sd2"}),
-)
-"""Layer → the features it takes in → family. `?`: FLUX.1 and FLUX.2 klein 4B have the same."""
+def _families(layers: Sequence[Layer], metadata: Mapping[str, str]) -> tuple[str, ...]:
+    """Return every family that an adapter may be for, the likelier first; none if unknown.
 
-
-def _klein(changes: list[_Change]) -> str:
-    """Tell FLUX.1 from FLUX.2 klein 4B, whose feed-forward layers come gated, thus wider."""
-    wider = any(
-        change.kind in ("lora_B", "lora_up", "lora.up", "lora_B.default")
-        and (
-            (change.flat.endswith("_linear1") and change.tensor.shape[:1] == (27_648,))
-            or (change.flat.endswith("_mlp_0") and change.tensor.shape[:1] == (18_432,))
-        )
-        for change in changes
-    )
-    return "flux2" if wider else "flux1"
-
-
-def _inputs(change: _Change) -> int:
-    """Return how many features the changed layer takes; 0 where this tensor does not tell."""
-    down = re.fullmatch(r"lora[._]down|lora_A(\.[a-z_]+)?|lora\d?\.down|hada_w1_b", change.kind)
-    shape = change.tensor.shape
-    return shape[1] if down and len(shape) >= 2 else 0
+    Layers that only one family has decide. Among the families that have all of them metadata
+    chooses, then which of them have no block more.
+    """
+    if found := marked(layers):
+        return (found,)
+    wearers = wearers_of(layers)
+    said = Words(
+        metadata.get("ss_base_model_version", ""), metadata.get("modelspec.architecture", "")
+    ).first(_SAID)
+    if said and (said in wearers.families or not wearers.families):
+        return (said,)
+    return wearers.whole or wearers.families
 
 
 _SAID = {
@@ -191,21 +146,16 @@ _SAID = {
         "illustrious",
         "pony",
     ),
-    "sd2": ("sd-v2", "sd-v2-v", "stable-diffusion-v2"),
-    "sd1": ("sd-v1", "stable-diffusion-v1", "sd15", "sd1"),
+    "sd2": ("sd-v2", "sd-v2-v", "stable-diffusion-v2", "sd-2-1", "sd21", "sd2"),
+    "sd1": ("sd-v1", "stable-diffusion-v1", "sd-1-5", "sd15", "sd1"),
     "chroma": ("chroma",),
     "flux2": ("flux2", "flux-2", "klein"),
     "flux1": ("flux1", "flux-1", "flux-1-dev", "flux"),
-    "sd3": ("sd3", "stable-diffusion-3", "sd35"),
+    "sd3": ("sd3", "sd-3", "stable-diffusion-3", "sd35"),
     "qwen-image": ("qwen-image", "qwen"),
     "z-image": ("z-image", "zimage"),
     "krea2": ("krea2", "krea-2"),
+    "sana": ("sana",),
+    "pixart": ("pixart",),
 }
 """Family → the words of `ss_base_model_version`, `modelspec.architecture` and of file names."""
-
-
-def _family_said(metadata: Mapping[str, str], words: Words) -> str:
-    written = Words(
-        metadata.get("ss_base_model_version", ""), metadata.get("modelspec.architecture", "")
-    )
-    return written.first(_SAID) or words.first(_SAID)

@@ -48,7 +48,8 @@ class Finding:
     `family` and `variant` are those of the model it is or belongs to, empty where they cannot be
     told. `prefix` is what the denoiser's names begin with, `parts` what else is in the file,
     `prediction` what the denoiser predicts where that can be told, `precision` the number format
-    of most of its weights.
+    of most of its weights. An adapter `fits` the models of these families, as far as can be told;
+    where there are several, the likeliest comes first and `family` is empty.
     """
 
     kind: Kind
@@ -60,6 +61,7 @@ class Finding:
     parts: tuple[str, ...] = ()
     prediction: Prediction = ""
     precision: str = ""
+    fits: tuple[str, ...] = ()
 
 
 class Words:

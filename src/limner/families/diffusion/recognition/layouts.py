@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from limner.domain.errors import WeightsRejected
-from limner.families.diffusion.known.facts import title_of
+from limner.families.diffusion.known.facts import ARCHITECTURES, title_of
 from limner.families.diffusion.recognition import adapters, denoisers, parts
 from limner.families.diffusion.recognition.denoisers import Denoiser
 from limner.families.diffusion.recognition.finding import Finding, Kind, Prediction, Words
@@ -90,14 +90,17 @@ def _adapter(header: Header, words: Words) -> Finding | None:
     found = adapters.identify(header.tensors, header.metadata, words)
     if found is None:
         return None
-    base = f"for {title_of(found.family)}" if found.family else "for an unknown model"
-    encoders = ("text encoder",) if found.text_encoders else ()
+    fits = tuple(sorted(found.families or ARCHITECTURES, key=lambda one: one != found.named))
+    whose = " or ".join(map(title_of, fits)) if found.families else "an unknown model"
+    if found.named and not found.families:
+        whose += f" ({title_of(found.named)}, by its name)"
     return Finding(
         Kind.ADAPTER,
-        f"A {found.method} {base}, in {found.layout} names.",
-        found.family,
+        f"A {found.method} for {whose}, in {found.layout} names.",
+        fits[0] if len(fits) == 1 else "",
         layout=found.layout,
-        parts=encoders,
+        parts=("text encoder",) if found.text_encoders else (),
+        fits=fits,
     )
 
 
