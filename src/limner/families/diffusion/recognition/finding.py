@@ -64,15 +64,21 @@ class Finding:
     fits: tuple[str, ...] = ()
 
 
+_HUMPS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_NUMBERS = re.compile(r"(?<=[A-Za-z])(?=[0-9])|(?<=[0-9])(?=[A-Za-z])")
+
+
 class Words:
     """What metadata and names say, for what tensors cannot tell.
 
-    Words of the metadata come before those of the file's name.
+    Words of the metadata come before those of the file's name. A word ends where a small letter
+    comes before a large one, too, or a letter before a digit: `fluxKontextDev_v1`.
     """
 
     def __init__(self, *texts: str) -> None:
+        spelt = (one for text in texts if text for one in _spelt(text))
         self._texts = tuple(
-            f"-{re.sub(r'[^a-z0-9]+', '-', text.lower()).strip('-')}-" for text in texts if text
+            f"-{re.sub(r'[^a-z0-9]+', '-', one.lower()).strip('-')}-" for one in spelt
         )
 
     def say(self, *words: str) -> bool:
@@ -82,3 +88,9 @@ class Words:
     def first(self, choices: Mapping[str, tuple[str, ...]]) -> str:
         """Return the first choice one of whose words is said; empty if none is."""
         return next((choice for choice, words in choices.items() if self.say(*words)), "")
+
+
+def _spelt(text: str) -> tuple[str, ...]:
+    """Return a text as it is, with its humps apart, and with its numbers apart besides."""
+    apart = _HUMPS.sub("-", text)
+    return text, apart, _NUMBERS.sub("-", apart)

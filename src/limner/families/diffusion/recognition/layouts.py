@@ -26,7 +26,7 @@ _DENOISER_PREFIXES = (
 
 _SAYING = (
     "modelspec.title", "modelspec.architecture", "general.name", "general.basename",
-    "ss_output_name", "ss_sd_model_name",
+    "ss_output_name", "ss_sd_model_name", "modelspec.resolution",
 )  # fmt: skip
 """Entries of the metadata that name the model."""
 
@@ -61,7 +61,9 @@ def recognise(header: Header, *names: str) -> Finding:
 
     Names count only where tensors and metadata leave a choice.
     """
-    words = Words(*(header.metadata.get(key, "") for key in _SAYING), *names)
+    said = header.metadata.get("modelspec.prediction_type", "")
+    told = (header.metadata.get(key, "") for key in _SAYING)
+    words = Words(*told, f"{_FORETOLD}{said}" if said else "", *names)
     found = _adapter(header, words) or _model(Part(header.tensors), words)
     return replace(found, precision=precision_of(header))
 
@@ -187,20 +189,21 @@ def _besides(part: Part) -> tuple[str, ...]:
 
 _EPSILON = ("sd1", "sd2", "sdxl")
 
+_FORETOLD = "predicts-"
+"""What comes before the value of `modelspec.prediction_type` among the words."""
+
 
 def _prediction(part: Part, denoiser: Denoiser, words: Words) -> Prediction:
-    """Return what a denoiser predicts; empty where the header leaves it open (most of SD 2)."""
+    """Return what a denoiser predicts; empty where the header leaves it to the variant (SD 2)."""
     if denoiser.family == "pixart":
         return "epsilon"
     if denoiser.family not in _EPSILON:
         return "flow"
-    if part.has("v_pred") or words.say("v-pred", "vpred", "v-prediction", "768-v", "2-768"):
+    said = ("v-pred", "vpred", "v-prediction", "768-v", "2-768", f"{_FORETOLD}v")
+    if part.has("v_pred") or part.has("ztsnr") or words.say(*said):
         return "v"
-    if denoiser.family == "sd2" and not words.say(
-        "512-base", "2-base", "2-1-base", "512-inpainting"
-    ):
-        return ""
-    return "epsilon"
+    open_to = denoiser.family == "sd2" and not words.say(f"{_FORETOLD}epsilon")
+    return "" if open_to else "epsilon"
 
 
 _MARKS = (
