@@ -13,7 +13,6 @@ from limner.domain.composition import ControlKind, Purpose
 from limner.domain.errors import WeightsRejected
 from limner.domain.recipe import InputRole, Size, Task
 from limner.families.checkpoint import own_name
-from limner.families.diffusion.adapters.wearing import METHODS
 from limner.families.diffusion.calls.arguments import OWN, manner_of
 from limner.families.diffusion.drawing.extras import extras_of
 from limner.families.diffusion.drawing.tiny_decoder import tiny_decoder_of
@@ -21,6 +20,7 @@ from limner.families.diffusion.known.facts import FACTS, Facts, architecture_of,
 from limner.families.diffusion.loading.lending import check_alone, loan_of, opened
 from limner.families.diffusion.loading.single import check_single, recognise_single
 from limner.families.diffusion.planning.activations import Work
+from limner.families.diffusion.recognition.adapters import METHODS
 from limner.families.diffusion.recognition.files import SINGLE, file_of, files_of
 from limner.families.diffusion.recognition.finding import Finding, Kind, Prediction
 from limner.families.diffusion.recognition.folders import INDEX, recognise_folder

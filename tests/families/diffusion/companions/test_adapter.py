@@ -96,6 +96,14 @@ def test_one_of_an_unknown_family_is_tried_on_by_any_model(tmp_path: Path) -> No
         assert models.adapter(str(path), model_of(family, "LoRA")).name == "odd"
 
 
+def test_what_is_known_and_not_put_on_says_what_it_is(tmp_path: Path) -> None:
+    glora = {f"lora_unet_{SD_TO_K}.{one}.weight": (8, 8) for one in ("a1", "a2", "b1", "b2")}
+    path = save(tmp_path / "fox.safetensors", glora)
+    models = models_at(tmp_path / "home")
+    with pytest.raises(ModelNotFound, match=r"fox.safetensors is: A GLoRA for .* not put on\."):
+        models.adapter(str(path), model_of("sd1", "LoRA"))
+
+
 def test_other_files_are_none(tmp_path: Path) -> None:
     (tmp_path / "a.safetensors").write_bytes(b"no")
     assert FAMILY.recognise(tmp_path / "a.safetensors", sha256_of) is None

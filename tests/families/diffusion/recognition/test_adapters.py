@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from limner.families.diffusion.known.facts import ARCHITECTURES
+from limner.families.diffusion.recognition.adapters import METHODS
 from limner.families.diffusion.recognition.finding import Kind
 from limner.families.diffusion.recognition.layouts import recognise_file
 from tests.families.diffusion.files import save
@@ -150,7 +151,22 @@ ADAPTERS: list[tuple[str, Shapes, tuple[str, str, str]]] = [
     (
         "BFL canny",
         peft("double_blocks.0.img_mod.lin", 18_432, 3072) | peft("img_in", 3072, 128),
-        ("flux1", "BFL", "LoRA"),
+        ("flux1", "BFL", "control LoRA"),
+    ),
+    (
+        "GLoRA",
+        {f"lora_unet_{SD_TO_K}.{one}.weight": (8, 8) for one in ("a1", "a2", "b1", "b2")},
+        ("sd1|sd2", "kohya", "GLoRA"),
+    ),
+    (
+        "LyCORIS norms alone",
+        {"lora_unet_conv_norm_out.w_norm": (320,), "lora_unet_conv_norm_out.b_norm": (320,)},
+        (UNKNOWN, "kohya", "full difference"),
+    ),
+    (
+        "with textual inversions",
+        kohya(f"lora_unet_{SD_TO_K}", 320, 768) | {"bundle_emb.fox.string_to_param.*": (2, 768)},
+        ("sd1", "kohya", "LoRA with textual inversions"),
     ),
     (
         "XLabs",
@@ -200,7 +216,7 @@ ADAPTERS: list[tuple[str, Shapes, tuple[str, str, str]]] = [
     ),
     (
         "full difference, SDXL",
-        {f"unet.{SD_TO_K}.diff": (640, 2048)},
+        {f"unet.{SD_TO_K.replace('blocks_0', 'blocks_1', 1)}.diff": (640, 2048)},
         ("sdxl", "diffusers", "full difference"),
     ),
     (
@@ -240,9 +256,11 @@ ADAPTERS: list[tuple[str, Shapes, tuple[str, str, str]]] = [
 def test_adapters(tmp_path: Path, shapes: Shapes, wanted: tuple[str, str, str]) -> None:
     found = recognise_file(save(tmp_path / "style.safetensors", shapes))
     family, layout, method = wanted
-    assert (found.kind, "|".join(found.fits), found.layout) == (Kind.ADAPTER, family, layout), found
+    kind = Kind.ADAPTER if method in METHODS else Kind.OTHER
+    assert (found.kind, "|".join(found.fits), found.layout) == (kind, family, layout), found
     assert found.family == ("" if "|" in family else family)
     assert f"A {method} " in found.reason
+    assert ("which is not put on. " in found.reason) == (kind is Kind.OTHER)
 
 
 def test_text_encoders_of_an_adapter_are_told(tmp_path: Path) -> None:
@@ -292,6 +310,15 @@ def test_a_name_says_no_more_than_what_is_likely(tmp_path: Path) -> None:
     found = recognise_file(save(tmp_path / "pixart_ink.safetensors", odd))
     assert (found.family, found.fits[0], len(found.fits)) == ("", "pixart", len(ARCHITECTURES))
     assert found.reason == "A LoRA for an unknown model (PixArt, by its name), in PEFT names."
+
+
+def test_one_that_was_cut_names_its_file(tmp_path: Path) -> None:
+    path = save(tmp_path / "fox.safetensors", kohya(f"lora_unet_{SD_TO_K}", 320, 768))
+    with path.open("r+b") as file:
+        file.truncate(path.stat().st_size - 50)
+    found = recognise_file(path)
+    assert found.kind is Kind.REFUSED
+    assert "names. fox.safetensors was not copied whole: 50 bytes are missing." in found.reason
 
 
 def test_a_model_with_a_lora_in_it_stays_a_model(tmp_path: Path) -> None:

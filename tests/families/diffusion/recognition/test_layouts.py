@@ -382,6 +382,14 @@ def test_metadata_says_what_stable_diffusion_2_predicts(
     assert (found.variant, found.prediction) == (variant, prediction)
 
 
+@pytest.mark.parametrize(("name", "prediction"), [("mineVPred_v1", "v"), ("mine-eps", "epsilon")])
+def test_a_name_says_what_stable_diffusion_2_predicts(
+    tmp_path: Path, name: str, prediction: str
+) -> None:
+    path = save(tmp_path / f"{name}.safetensors", pub.sd2_checkpoint())
+    assert recognise_file(path).prediction == prediction
+
+
 def test_a_consistency_model_is_told_its_guidance(tmp_path: Path) -> None:
     shapes = {**pub.sd_unet_diffusers(), **pub.linear("time_embedding.cond_proj", 320, 256)}
     assert recognise_file(save(tmp_path / "dreamy_lcm.safetensors", shapes)).variant == "lcm"

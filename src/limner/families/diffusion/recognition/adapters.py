@@ -13,7 +13,7 @@ _WEIGHT = re.compile(
     r"(?P<module>.+?)[._](?P<kind>"
     r"lora[._](down|up|mid)|lora_[AB](\.[a-z_]+)?|lora\d?\.(down|up)|lora_linear_layer\.(down|up)"
     r"|hada_(w[12]_[ab]|t[12])|lokr_(w[12](_[ab])?|t2)|oft_(blocks|diag)|dora_scale"
-    r"|lora_magnitude_vector(\.[a-z_]+)?|diff(_b)?"
+    r"|lora_magnitude_vector(\.[a-z_]+)?|diff(_b)?|[wb]_norm|[ab][12](?=\.weight$)"
     r")(\.weight)?$"
 )
 """A tensor of an adapter: the layer it changes, and what it is to it."""
@@ -21,7 +21,27 @@ _WEIGHT = re.compile(
 _METHODS = (
     ("hada_", "LoHa"), ("lokr_", "LoKr"), ("oft_", "OFT"), ("dora_", "DoRA"),
     ("lora_magnitude", "DoRA"), ("lora", "LoRA"), ("diff", "full difference"),
+    ("norm", "full difference"), ("a1", "GLoRA"),
 )  # fmt: skip
+
+METHODS = ("LoRA", "DoRA", "LoHa", "LoKr", "full difference")
+"""The kinds of adapters that are put on."""
+
+_CONTROL = "control LoRA"
+_WORDS = "LoRA with textual inversions"
+
+_INSTEAD = {
+    _CONTROL: "It makes FLUX.1 follow a picture. Draw with the whole model, FLUX.1 Canny [dev] or "
+    "FLUX.1 Depth [dev], instead.",
+    _WORDS: "Textual inversions (bundle_emb) are not read. Choose an adapter without them.",
+}
+
+
+def instead_of(method: str) -> str:
+    """Return what to do where a kind of adapter is not put on; empty for one that is."""
+    if method in METHODS:
+        return ""
+    return _INSTEAD.get(method, f"These are: {', '.join(METHODS)}.")
 
 
 @dataclass(frozen=True)
@@ -59,14 +79,38 @@ def identify(
         if (found := _WEIGHT.match(name))
     ]
     besides = sum(name.endswith((".alpha", ".scale", ".scale_weight")) for name in tensors)
+    if not _GLORA.issubset(change.kind for change in changes):
+        changes = [change for change in changes if change.kind not in _GLORA]
     if not changes or len(changes) * 2 < len(tensors) - besides:
         return None
     kinds = {change.kind for change in changes}
-    method = next(title for mark, title in _METHODS if any(mark in kind for kind in kinds))
     layers = _layers(changes)
+    families = _families(layers, metadata)
     encoders = any(layer.name.startswith(_ENCODERS) for layer in layers)
-    layout = _layout(tensors, kinds, metadata)
-    return Adapter(method, layout, _families(layers, metadata), words.first(_SAID), encoders)
+    return Adapter(
+        _method(tensors, kinds, layers, families),
+        _layout(tensors, kinds, metadata),
+        families,
+        words.first(_SAID),
+        encoders,
+    )
+
+
+_GLORA = frozenset({"a1", "a2", "b1", "b2"})
+
+
+def _method(
+    tensors: Iterable[str], kinds: set[str], layers: Sequence[Layer], families: tuple[str, ...]
+) -> str:
+    """Return the name of what an adapter does to its layers."""
+    names = tuple(tensors)
+    wide = any(one.name in ("img_in", "x_embedder") and one.inputs == 128 for one in layers)
+    if "flux1" in families and (wide or any(name.endswith("key_norm.scale") for name in names)):
+        # FLUX.1 takes 64 features, and as many again of the picture it is to follow.
+        return _CONTROL
+    if any(name.startswith("bundle_emb.") for name in names):
+        return _WORDS
+    return next(title for mark, title in _METHODS if any(mark in kind for kind in kinds))
 
 
 _ENCODERS = ("te_", "te1_", "te2_", "te3_", "text_encoder", "text_encoders_")

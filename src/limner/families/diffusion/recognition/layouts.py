@@ -53,7 +53,7 @@ def recognise_file(path: Path) -> Finding:
     except WeightsRejected as error:
         return Finding(Kind.REFUSED, error.message)
     found = recognise(header, *names_of(path))
-    return cut_short(found, header.missing) if header.missing else found
+    return cut_short(found, header.missing, path.name) if header.missing else found
 
 
 def recognise(header: Header, *names: str) -> Finding:
@@ -79,10 +79,10 @@ def names_of(path: Path) -> tuple[str, ...]:
     return (*named, *hub)
 
 
-def cut_short(found: Finding, missing: int) -> Finding:
-    """Return a finding that says besides how much of the file is not here."""
+def cut_short(found: Finding, missing: int, name: str = "It") -> Finding:
+    """Return a finding that says besides how much of the file (of this name) is not here."""
     much = f"{missing / 1e6:,.1f} MB" if missing >= 1e5 else f"{missing:,} bytes"
-    reason = f"{found.reason} It was not copied whole: {much} are missing. Get it again."
+    reason = f"{found.reason} {name} was not copied whole: {much} are missing. Get it again."
     return replace(found, kind=Kind.REFUSED, reason=reason)
 
 
@@ -96,9 +96,11 @@ def _adapter(header: Header, words: Words) -> Finding | None:
     whose = " or ".join(map(title_of, fits)) if found.families else "an unknown model"
     if found.named and not found.families:
         whose += f" ({title_of(found.named)}, by its name)"
+    reason = f"A {found.method} for {whose}, in {found.layout} names"
+    instead = adapters.instead_of(found.method)
     return Finding(
-        Kind.ADAPTER,
-        f"A {found.method} for {whose}, in {found.layout} names.",
+        Kind.OTHER if instead else Kind.ADAPTER,
+        f"{reason}, which is not put on. {instead}" if instead else f"{reason}.",
         fits[0] if len(fits) == 1 else "",
         layout=found.layout,
         parts=("text encoder",) if found.text_encoders else (),
@@ -202,7 +204,7 @@ def _prediction(part: Part, denoiser: Denoiser, words: Words) -> Prediction:
     said = ("v-pred", "vpred", "v-prediction", "768-v", "2-768", f"{_FORETOLD}v")
     if part.has("v_pred") or part.has("ztsnr") or words.say(*said):
         return "v"
-    open_to = denoiser.family == "sd2" and not words.say(f"{_FORETOLD}epsilon")
+    open_to = denoiser.family == "sd2" and not words.say("epsilon", "eps", "eps-pred")
     return "" if open_to else "epsilon"
 
 

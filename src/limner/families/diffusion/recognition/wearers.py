@@ -230,8 +230,10 @@ def _in_block(name: str) -> tuple[str, int, frozenset[str]] | None:
 
 
 def _elsewhere(layer: Layer) -> frozenset[str]:
-    for pattern, families in _ELSEWHERE:
-        if re.match(pattern, layer.name):
-            those = families.get(layer.inputs) or families.get(0, "")
-            return frozenset(those.split())
-    return frozenset()
+    """Return the families that have a layer by every name that fits it; none if nothing does."""
+    found = [
+        frozenset((families.get(layer.inputs) or families.get(0, "")).split())
+        for pattern, families in _ELSEWHERE
+        if re.match(pattern, layer.name)
+    ]
+    return frozenset.intersection(*found) if found else frozenset()
