@@ -26,6 +26,7 @@ from limner.families.diffusion.recognition.finding import Finding, Kind, Predict
 from limner.families.diffusion.recognition.folders import INDEX, recognise_folder
 from limner.families.diffusion.recognition.layouts import recognise_file
 from limner.families.diffusion.recognition.licences import licence_of
+from limner.families.diffusion.recognition.sides import as_trained
 from limner.families.diffusion.sampling.samplers import samplers_for, schedules_for
 from limner.families.family import Hash, LoadedModel, Placement, Published
 
@@ -99,7 +100,7 @@ class DiffusionFamily:
             files=files_of(path, sha256_of) if folder else (file_of(path, sha256_of),),
             licence=licence_of(path, facts),
             homepage=facts.homepage,
-            capability=_capability(facts, found),
+            capability=_capability(as_trained(path, facts), found),
         )
 
     def load(self, installed: Installed, placement: Placement, /) -> LoadedModel:

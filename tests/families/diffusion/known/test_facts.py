@@ -195,6 +195,11 @@ def test_stable_diffusion_2_was_published_in_two_sizes(
     assert (facts.size.width, facts.prediction) == (side, prediction)
 
 
+def test_klein_sees_four_references() -> None:
+    klein = [facts for facts in FACTS.values() if facts.variant.startswith("klein-")]
+    assert [facts.most_seen for facts in klein] == [4] * 4
+
+
 def test_consistency_models_are_of_two_kinds() -> None:
     for family in ("sd1", "sdxl"):
         whole, merged = facts_of(family, "lcm"), facts_of(family, "lcm-lora")
