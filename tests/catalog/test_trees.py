@@ -173,7 +173,7 @@ def test_shards_count_once_without_a_list(tmp_path: Path) -> None:
     first, second = shards(tmp_path, "dreamshaper-lcm", listed=False)
     (entry,) = scan([tmp_path])
     assert entry.path == first
-    assert (entry.found.family, entry.found.variant) == ("sd1", "lcm")
+    assert (entry.found.family, entry.found.variant) == ("sd1", "lcm-lora")
     second.unlink()
     (entry,) = scan([tmp_path])
     assert entry.found.kind is Kind.REFUSED

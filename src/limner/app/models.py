@@ -173,19 +173,21 @@ class Models:
         """Return the adapter for a model that `FILE[:WEIGHT[:TEXT_WEIGHT]]` names, or its name.
 
         The weight is 1 unless it is said; that in the text encoders is the same unless it is
-        said. Raises ModelNotFound, WeightsRejected, or InvalidOption for a weight that is no
-        number, for what is no adapter, or one for another family.
+        said. One that may be for several families is tried on by the model when it draws. Raises
+        ModelNotFound, WeightsRejected, or InvalidOption for a weight that is no number, for what
+        is no adapter, or one for another family.
         """
         name, weight, text_weight = _split_weights(text)
         try:
             card = self._usable(name)
         except ModelNotFound as error:
             raise self._no_adapter(name) from error
-        if not card.capability.adapts:
+        fitting = card.capability.adapting
+        if not fitting:
             raise InvalidOption(f"{name} is a model, not an adapter. Name it with --model.")
-        if model.capability.adapters and card.capability.adapts != model.family:
+        if model.capability.adapters and model.family not in fitting:
             raise InvalidOption(
-                f"{card.name} is an adapter for {card.capability.adapts}; {model.name} is "
+                f"{card.name} is an adapter for {' or '.join(fitting)}; {model.name} is "
                 f"{model.family}. Choose an adapter for this family, or a model of that one."
             )
         self._chosen[card.weights_digest] = card
@@ -210,7 +212,7 @@ class Models:
                 "that `limner models list` shows."
             )
         cards = (*self.catalog.cards(), *self.own())
-        adapters = [one.name for one in cards if one.capability.adapts]
+        adapters = [one.name for one in cards if one.capability.adapting]
         close = close_to(name, adapters)
         hint = f" Did you mean {' or '.join(close)}?" if close else ""
         return ModelNotFound(

@@ -13,6 +13,8 @@ from limner.families.diffusion.recognition.finding import Kind
 from limner.families.diffusion.recognition.layouts import recognise_file
 from limner.families.family import Family, Hash
 
+_WEIGHTS = frozenset({".safetensors", ".sft", ".gguf"})
+
 _LOOK_AT = 1_000
 """The most files of a folder that are looked at for pickles."""
 
@@ -40,9 +42,17 @@ def recognise(path: Path, families: Iterable[Family], sha256_of: Hash) -> ModelC
         if found.kind not in (Kind.UNKNOWN, Kind.REFUSED):
             raise ModelNotFound(f"{path} is not usable by itself: {found.reason}")
     raise ModelNotFound(
-        f"{path} is not a checkpoint of any model family that Limner knows. "
+        f"{path} is not a checkpoint of any model family that Limner knows. {_seen(path)}"
         "`limner models list` shows what it runs."
     )
+
+
+def _seen(path: Path) -> str:
+    """Return what a file is that nothing is drawn with; empty where nobody knows."""
+    if path.suffix.lower() not in _WEIGHTS or not path.is_file():
+        return ""
+    found = recognise_file(path)
+    return "" if found.kind is Kind.UNKNOWN else f"{path.name} is: {found.reason} "
 
 
 def _check_files(card: ModelCard) -> None:

@@ -298,7 +298,7 @@ def _usable(path: Path, card: ModelCard, kind: str) -> Found:
         name=card.name,
         path=path,
         kind=kind,
-        family=card.capability.adapts or card.capability.steers or card.family,
+        family=_family_of(card),
         variant=card.variant if card.capability.tasks else "",
         bytes=card.bytes,
         licence=card.licence.spdx,
@@ -310,9 +310,17 @@ def _usable(path: Path, card: ModelCard, kind: str) -> Found:
     )
 
 
+def _family_of(card: ModelCard) -> str:
+    """Return the family that a model is of or for; that of an adapter where it can be told."""
+    able = card.capability
+    if able.adapting:
+        return able.adapts
+    return able.steers or card.family
+
+
 def _kind_of(card: ModelCard) -> Kind:
     able = card.capability
-    if able.adapts:
+    if able.adapting:
         return Kind.ADAPTER
     if able.steers:
         return Kind.CONTROL

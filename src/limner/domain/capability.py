@@ -148,6 +148,9 @@ class Company(Frozen):
 
 _ALONE = Company()
 
+_MOST_NAMED = 4
+"""More families than this that an adapter may be for are as good as none."""
+
 
 class Capability(Frozen):
     """What a model can do: the one source every door reads."""
@@ -177,7 +180,10 @@ class Capability(Frozen):
     adapters: tuple[str, ...] = ()
     """The kinds of adapters it takes."""
     adapts: str = ""
-    """For adapters: the family whose models it changes."""
+    """For adapters: the family whose models it changes; empty where several are possible."""
+    may_adapt: tuple[str, ...] = ()
+    """For adapters of which that cannot be told: the families that it may be for, the likeliest
+    first. The layers of the model that is to wear it decide."""
     controls: tuple[ControlKind, ...] = ()
     """The structure it follows, with ControlNets; for a ControlNet: what it was taught."""
     controlled: tuple[Task, ...] = ()
@@ -211,7 +217,7 @@ class Capability(Frozen):
     def uses(self) -> tuple[str, ...]:
         """What the model is for, in words: its tasks, and whether it judges."""
         judging = ("safety check",) if self.judges else ()
-        parts = (("adapter", self.adapts), ("control", self.steers), ("references", self.refers))
+        parts = (("adapter", self._adapted), ("control", self.steers), ("references", self.refers))
         besides = tuple(f"{what} for {whose}" for what, whose in parts if whose)
         return (*(entry.task.value for entry in self.tasks), *judging, *besides)
 
@@ -270,6 +276,18 @@ class Capability(Frozen):
             upscaler=company.upscaler if larger else None,
             extras=self._extras_of(draft, model),
         )
+
+    @property
+    def adapting(self) -> tuple[str, ...]:
+        """For adapters: every family that it may be for, the likeliest first."""
+        return (self.adapts,) if self.adapts else self.may_adapt
+
+    @property
+    def _adapted(self) -> str:
+        """Whose models it changes, in words."""
+        if len(self.adapting) > _MOST_NAMED:
+            return "a family that is not known"
+        return " or ".join(self.adapting)
 
     def supports(self, task: Task) -> bool:
         """Whether the model does this task."""

@@ -14,7 +14,6 @@ from limner.domain.composition import ControlKind, Purpose
 from limner.domain.errors import WeightsRejected
 from limner.domain.recipe import InputRole, Recipe, Size, Task
 from limner.families.checkpoint import own_name
-from limner.families.diffusion.adapters.wearing import METHODS
 from limner.families.diffusion.calls.arguments import OWN, manner_of
 from limner.families.diffusion.drawing.extras import extras_of
 from limner.families.diffusion.drawing.tiny_decoder import tiny_decoder_of
@@ -22,12 +21,14 @@ from limner.families.diffusion.known.facts import FACTS, Facts, architecture_of,
 from limner.families.diffusion.loading.lending import check_alone, loan_of, opened
 from limner.families.diffusion.loading.single import Single, check_single, recognise_single
 from limner.families.diffusion.planning.activations import Work
+from limner.families.diffusion.recognition.adapters import METHODS
 from limner.families.diffusion.recognition.files import SINGLE, file_of, files_of
 from limner.families.diffusion.recognition.finding import Finding, Kind, Prediction
 from limner.families.diffusion.recognition.folders import INDEX, recognise_folder
 from limner.families.diffusion.recognition.layouts import recognise_file
 from limner.families.diffusion.recognition.learnt import Learnt
 from limner.families.diffusion.recognition.licences import licence_of
+from limner.families.diffusion.recognition.sides import as_trained
 from limner.families.diffusion.sampling.samplers import samplers_for, schedules_for
 from limner.families.family import Hash, LoadedModel, Placement, Published, count_shown
 
@@ -101,7 +102,7 @@ class DiffusionFamily:
             files=files_of(path, sha256_of) if folder else (file_of(path, sha256_of),),
             licence=licence_of(path, facts),
             homepage=facts.homepage,
-            capability=_capability(facts, found),
+            capability=_capability(as_trained(path, facts), found),
         )
 
     def load(self, installed: Installed, placement: Placement, /) -> LoadedModel:

@@ -34,6 +34,7 @@ RANK = 2
 ALPHA = 3.0
 LINEAR = "down_blocks.0.attentions.0.transformer_blocks.0.attn2.to_k"
 POINT = "down_blocks.0.attentions.0.proj_in"
+BLOCK = "down_blocks.0.attentions.0.transformer_blocks.0"
 CONV = "down_blocks.0.resnets.0.conv1"
 STRIDED = "down_blocks.0.downsamplers.0.conv"
 LAYERS = (LINEAR, POINT, CONV, STRIDED)
@@ -209,6 +210,71 @@ def test_every_method_does_what_its_formula_says(
     assert np.array_equal(draw(model), plain)
     for name, one in unet().state_dict().items():
         assert torch.equal(one, before[name])
+
+
+NORMS = ("down_blocks.0.resnets.0.norm1", "conv_norm_out", f"{BLOCK}.norm1", f"{BLOCK}.norm3")
+
+
+@pytest.mark.parametrize(("weighs", "shifts"), [("diff", "diff_b"), ("w_norm", "b_norm")])
+@pytest.mark.parametrize("weight", [1.0, -0.5])
+def test_weights_and_biases_of_norms_change_too(
+    tmp_path: Path, weighs: str, shifts: str, weight: float
+) -> None:
+    """As kohya's and LyCORIS' full training has them; a bias alone is one, of any layer."""
+    model = model_of("sd1")
+    before = {name: one.clone() for name, one in unet().state_dict().items()}
+    tensors, changed = {}, {}
+    for name in NORMS:
+        flat = f"lora_unet_{name.replace('.', '_')}"
+        for kind, own in ((weighs, "weight"), (shifts, "bias")):
+            key = f"{name}.{own}"
+            tensors[f"{flat}.{kind}"] = noise(*before[key].shape)
+            changed[key] = before[key] + weight * tensors[f"{flat}.{kind}"]
+    for name in (CONV, STRIDED, POINT):
+        key = f"{name}.bias"
+        tensors[f"lora_unet_{name.replace('.', '_')}.diff_b"] = noise(*before[key].shape)
+        changed[key] = before[key] + weight * noise(*before[key].shape)
+    plain = draw(model)
+    worn = draw(model, written(tmp_path / "fox.safetensors", tensors), weight)
+    unet().load_state_dict({**before, **changed})
+    other = draw(model)
+    unet().load_state_dict(before)
+    assert apart(worn, other) <= 1
+    assert apart(worn, plain) > 1
+    assert np.array_equal(draw(model), plain)
+
+
+def test_norms_of_transformers_change_too(tmp_path: Path) -> None:
+    model = model_of("flux")
+    transformer = model._first.transformer
+    name = "transformer_blocks.0.attn.norm_q"
+    before = {key: one.clone() for key, one in transformer.state_dict().items()}
+    added = noise(*before[f"{name}.weight"].shape)
+    path = written(tmp_path / "fox.safetensors", {f"transformer.{name}.diff": added})
+    plain, worn = draw(model), draw(model, path)
+    transformer.load_state_dict({**before, f"{name}.weight": before[f"{name}.weight"] + added})
+    other = draw(model)
+    transformer.load_state_dict(before)
+    assert apart(worn, other) <= 1
+    assert apart(worn, plain) > 1
+
+
+@pytest.mark.parametrize(
+    ("tensors", "reason"),
+    [
+        ({"diff": noise(3)}, "norm1 is 3, and the model's layer .*norm1 is 8"),
+        ({"diff_b": noise(3)}, "the bias of .*norm1 is 3, the model's 8"),
+        (
+            {"lora_up.weight": noise(8, 2), "lora_down.weight": noise(2, 8)},
+            "norm1 is a norm of the model's, which takes a full difference alone, no LoRA",
+        ),
+    ],
+)
+def test_what_does_not_fit_a_norm_is_told(tmp_path: Path, tensors: Tensors, reason: str) -> None:
+    flat = f"lora_unet_{BLOCK.replace('.', '_')}_norm1"
+    named = {f"{flat}.{kind}": one for kind, one in tensors.items()}
+    with pytest.raises(WeightsRejected, match=reason):
+        draw(model_of("sd1"), written(tmp_path / "fox.safetensors", named))
 
 
 def by_outputs(weight: Any) -> tuple[str, Any, Any]:

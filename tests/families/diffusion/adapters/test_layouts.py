@@ -153,7 +153,7 @@ def test_an_adapter_for_another_family_is_told(
     with pytest.raises(WeightsRejected) as told:
         draw(model, path)
     said = str(told.value)
-    assert f"fox does not fit this model: {share} of the model's: lora_unet_" in said
+    assert f"fox does not fit this model: {share} of the model's with weights: lora_unet_" in said
     assert re.search(r" and \d+ more\.", said)
     assert made in said
     assert np.array_equal(draw(model), plain)

@@ -169,7 +169,7 @@ def spoiled(kind: str, tensors: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("kind", "reason"),
     [
-        ("an unknown layer", "1 of its 4 layers are none of the model's: lora_unet_down_blocks_7"),
+        ("an unknown layer", "1 of its 4 layers are none of the model's with weights: lora_unet_"),
         ("another shape", "attn1_to_q is 8 x 3, and the model's layer down_blocks.* is 8 x 8"),
         ("another rank", "its ranks differ in lora_unet_.*attn1_to_q, whose sides are 3 x 8 and 8"),
         (
@@ -199,6 +199,36 @@ def test_a_file_cut_short_is_told(model: DiffusionModel, tmp_path: Path) -> None
         file.truncate(path.stat().st_size - 50)
     with pytest.raises(WeightsRejected, match="not copied whole"):
         draw(model, (path, 1.0))
+
+
+@pytest.mark.parametrize(
+    ("more", "reason"),
+    [
+        (
+            {"bundle_emb.fox.string_to_param.*": torch.ones(2, 8)},
+            r"kind LoRA with textual inversions, which is not put on\. .* are not read",
+        ),
+        (
+            {
+                "double_blocks.0.img_mod.lin.lora_A.weight": torch.ones(2, 3072),
+                "double_blocks.0.img_attn.norm.key_norm.scale": torch.ones(128),
+            },
+            r"kind control LoRA, which is not put on\. .* FLUX\.1 Canny \[dev\]",
+        ),
+        (
+            {f"lora_unet_fox.{one}.weight": torch.ones(2, 2) for one in ("a1", "a2", "b1", "b2")},
+            "kind GLoRA, which is not put on",
+        ),
+    ],
+    ids=["textual inversions", "control", "GLoRA"],
+)
+def test_what_is_no_plain_adapter_says_so(
+    model: DiffusionModel, tmp_path: Path, more: dict[str, Any], reason: str
+) -> None:
+    alone = "bundle_emb.fox.string_to_param.*" not in more
+    tensors = more if alone else {**kohya(matrices(model)), **more}
+    with pytest.raises(InvalidOption, match=reason):
+        draw(model, (written(tmp_path / "fox.safetensors", tensors), 1.0))
 
 
 def test_kinds_that_are_not_put_on_are_told(model: DiffusionModel, tmp_path: Path) -> None:

@@ -69,6 +69,41 @@ def test_what_allows_nothing_is_not_commercial(tmp_path: Path, said: dict[str, s
     assert card.licence.spdx == said.get("license", "NOASSERTION")
 
 
+def test_one_for_several_families_is_tried_on_by_models_of_each(tmp_path: Path) -> None:
+    shapes = kohya("lora_unet_single_blocks_37_linear2", 3072, 15_360)
+    path = save(tmp_path / "ink.safetensors", shapes)
+    card = FAMILY.recognise(path, sha256_of)
+    assert card is not None
+    assert (card.capability.adapts, card.capability.may_adapt) == ("", ("flux1", "chroma"))
+    assert card.capability.uses == ("adapter for flux1 or chroma",)
+    models = models_at(tmp_path / "home")
+    for family in ("chroma", "flux1"):
+        assert models.adapter(str(path), model_of(family, "LoRA")).name == "ink"
+    with pytest.raises(InvalidOption, match="adapter for flux1 or chroma; model is sd1"):
+        models.adapter(str(path), model_of("sd1", "LoRA"))
+    installed = models.catalog.locate(models.catalog.find(str(path)))
+    with pytest.raises(InvalidRequest, match="a model of its family"):
+        FAMILY.load(installed, Placement(threads=1))
+
+
+def test_one_of_an_unknown_family_is_tried_on_by_any_model(tmp_path: Path) -> None:
+    path = save(tmp_path / "odd.safetensors", kohya("lora_unet_odd_0", 7, 7))
+    card = FAMILY.recognise(path, sha256_of)
+    assert card is not None
+    assert card.capability.uses == ("adapter for a family that is not known",)
+    models = models_at(tmp_path / "home")
+    for family in ("sd1", "krea2"):
+        assert models.adapter(str(path), model_of(family, "LoRA")).name == "odd"
+
+
+def test_what_is_known_and_not_put_on_says_what_it_is(tmp_path: Path) -> None:
+    glora = {f"lora_unet_{SD_TO_K}.{one}.weight": (8, 8) for one in ("a1", "a2", "b1", "b2")}
+    path = save(tmp_path / "fox.safetensors", glora)
+    models = models_at(tmp_path / "home")
+    with pytest.raises(ModelNotFound, match=r"fox.safetensors is: A GLoRA for .* not put on\."):
+        models.adapter(str(path), model_of("sd1", "LoRA"))
+
+
 def test_other_files_are_none(tmp_path: Path) -> None:
     (tmp_path / "a.safetensors").write_bytes(b"no")
     assert FAMILY.recognise(tmp_path / "a.safetensors", sha256_of) is None

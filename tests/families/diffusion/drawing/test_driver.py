@@ -166,6 +166,7 @@ KINDS: dict[str, tuple[Callable[[], Any], str, str]] = {
     ),
     "sd3": (tiny.sd3, "sd3", "3.5-medium"),
     "flux-dev": (tiny.flux, "flux1", "dev"),
+    "flux-de-distilled": (tiny.flux, "flux1", "de-distilled"),
     "flux-schnell": (lambda: tiny.flux(guided=False), "flux1", "schnell"),
     "flux-kontext": (tiny.flux_kontext, "flux1", "kontext-dev"),
     "flux-fill": (tiny.flux_fill, "flux1", "fill-dev"),

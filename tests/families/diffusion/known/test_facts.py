@@ -5,8 +5,10 @@ from itertools import product
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from limner.domain.recipe import Task
+from limner.domain.recipe import Size, Task
 from limner.families.diffusion.family import _capability
 from limner.families.diffusion.known.facts import ARCHITECTURES, FACTS, Facts, facts_of, title_of
 from limner.families.diffusion.recognition import denoisers
@@ -28,6 +30,10 @@ SHAPES: tuple[pub.Shapes, ...] = (
     {**pub.sd_unet(1024, flat=True), **pub.linear("label_emb.0.0", 1280, 768)},
     {**pub.sd_unet_diffusers(), **pub.linear("time_embedding.cond_proj", 320, 256)},
     {**pub.xl_unet_diffusers(), **pub.linear("time_embedding.cond_proj", 320, 256)},
+    {
+        **pub.sd_unet_diffusers(1024, flat=True),
+        **pub.linear("time_embedding.cond_proj", 320, 256),
+    },
     pub.xl_refiner(),
     pub.sd3(),
     pub.sd3(style="normed"),
@@ -129,13 +135,81 @@ def test_repositories_are_names_of_repositories(key: tuple[str, str]) -> None:
 
 def test_published_facts_of_flux1_krea() -> None:
     facts = facts_of("flux1", "krea-dev")
-    assert facts.area == (1024 * 1024, 1280 * 1280)
+    least, most = facts.area
+    assert least <= 832 * 1216
+    assert most >= 1280 * 1280
     assert (facts.size.width, facts.steps.default) == (1024, 28)
     assert facts.guidance is not None
     assert facts.guidance.default == 4.5
     assert facts.guidance_kind == "embedded"
     assert not facts.licence.commercial
     assert facts.repositories[0].gated
+
+
+AS_ASKED = {
+    ("sd1", "base"): ((512, 512), (512, 768), (768, 512), (768, 768), (448, 640)),
+    ("sd2", "base"): ((768, 768), (512, 768), (896, 768)),
+    ("sd2", "512-base"): ((512, 512), (512, 768), (768, 768)),
+    ("sdxl", "base"): ((1024, 1024), (832, 1216), (768, 1024), (1024, 1536), (1536, 640)),
+    ("sdxl", "edit"): ((768, 768), (1024, 1024)),
+    ("flux1", "dev"): ((1024, 1024), (512, 512), (1408, 1408), (1920, 1088)),
+    ("flux1", "krea-dev"): ((832, 1216), (1024, 768), (1440, 1440)),
+    ("krea2", "turbo"): ((832, 1216), (2048, 2048)),
+    ("krea2", "raw"): ((832, 1216),),
+    ("qwen-image", "base"): ((1664, 928), (1328, 1328)),
+}
+
+
+@pytest.mark.parametrize("key", AS_ASKED, ids="/".join)
+def test_what_people_draw_is_drawn_as_asked(key: tuple[str, str]) -> None:
+    sizes = _capability(facts_of(*key), Finding(Kind.PIPELINE, "")).sizes
+    for width, height in AS_ASKED[key]:
+        size = Size(width=width, height=height)
+        assert sizes.native_for(size) == size
+
+
+@given(st.sampled_from(list(FACTS)), st.integers(1, 300), st.integers(1, 300))
+def test_multiples_within_the_area_are_never_changed(
+    key: tuple[str, str], columns: int, rows: int
+) -> None:
+    facts = facts_of(*key)
+    size = Size(width=columns * facts.multiple, height=rows * facts.multiple)
+    sizes = _capability(facts, Finding(Kind.PIPELINE, "")).sizes
+    least, most = facts.area
+    assert (sizes.native_for(size) == size) or not least <= size.pixels <= most
+
+
+@pytest.mark.parametrize(
+    ("variant", "side", "prediction"),
+    [
+        ("base", 768, "v"),
+        ("512-base", 512, "epsilon"),
+        ("turbo", 512, "epsilon"),
+        ("inpainting", 512, "epsilon"),
+        ("unclip", 768, "v"),
+    ],
+)
+def test_stable_diffusion_2_was_published_in_two_sizes(
+    variant: str, side: int, prediction: str
+) -> None:
+    facts = facts_of("sd2", variant)
+    assert (facts.size.width, facts.prediction) == (side, prediction)
+
+
+def test_klein_sees_four_references() -> None:
+    klein = [facts for facts in FACTS.values() if facts.variant.startswith("klein-")]
+    assert [facts.most_seen for facts in klein] == [4] * 4
+
+
+def test_consistency_models_are_of_two_kinds() -> None:
+    for family in ("sd1", "sdxl"):
+        whole, merged = facts_of(family, "lcm"), facts_of(family, "lcm-lora")
+        assert whole.guidance is not None
+        assert (whole.guidance.default, whole.guidance_kind) == (8.0, "embedded")
+        assert merged.guidance is not None
+        assert 1.0 <= merged.guidance.default <= 2.0
+        assert merged.guidance_kind == "classifier-free"
+        assert not merged.repositories
 
 
 def test_what_was_distilled_without_guidance_is_not_guided_by_default() -> None:

@@ -23,15 +23,18 @@ DENOISERS: list[tuple[str, pub.Shapes, dict[str, Any]]] = [
         {"family": "sd1", "variant": "inpainting"},
     ),
     ("instruct-pix2pix", pub.sd1_checkpoint(channels=8), {"family": "sd1", "variant": "edit"}),
-    ("dreamshaper_8LCM", pub.sd1_checkpoint(), {"family": "sd1", "variant": "base"}),
-    ("dreamshaper-8-lcm", pub.sd1_checkpoint(), {"family": "sd1", "variant": "lcm"}),
+    ("dreamshaper_8LCM", pub.sd1_checkpoint(), {"family": "sd1", "variant": "lcm-lora"}),
+    ("dreamshaper-8-lcm", pub.sd1_checkpoint(), {"family": "sd1", "variant": "lcm-lora"}),
     (
         "v2-1_768-ema-pruned",
         pub.sd2_checkpoint(),
         {"family": "sd2", "variant": "base", "prediction": ""},
     ),
     ("768-v-ema", pub.sd2_checkpoint(), {"family": "sd2", "prediction": "v"}),
-    ("512-base-ema", pub.sd2_checkpoint(), {"family": "sd2", "prediction": "epsilon"}),
+    ("512-base-ema", pub.sd2_checkpoint(), {"family": "sd2", "variant": "512-base"}),
+    ("v2-1_512-ema-pruned", pub.sd2_checkpoint(), {"family": "sd2", "variant": "512-base"}),
+    ("stable-diffusion-2-1-base", pub.sd2_checkpoint(), {"variant": "512-base"}),
+    ("sd_turbo", pub.sd2_checkpoint(), {"variant": "turbo", "prediction": ""}),
     ("512-inpainting", pub.sd2_checkpoint(9), {"family": "sd2", "variant": "inpainting"}),
     ("512-depth", pub.sd2_checkpoint(5), {"family": "sd2", "variant": "depth"}),
     ("sd_xl_base_1.0", pub.xl_checkpoint(), {"family": "sdxl", "variant": "base"}),
@@ -329,6 +332,67 @@ def test_metadata_says_what_tensors_cannot(tmp_path: Path) -> None:
     said = {"modelspec.title": "FLUX.1 Krea [dev]", "modelspec.architecture": "flux-1-dev"}
     found = recognise_file(save(tmp_path / "renamed.safetensors", pub.flux(), said))
     assert found.variant == "krea-dev"
+
+
+NAMES: list[tuple[str, pub.Shapes, str]] = [
+    ("dreamshaperXL_lightningDPMSDE", pub.xl_checkpoint(), "lightning"),
+    ("juggernautXL_juggXILightningByRD", pub.xl_checkpoint(), "lightning"),
+    ("realvisxlV50_v50LightningBakedvae", pub.xl_checkpoint(), "lightning"),
+    ("dreamshaperXL_v21TurboDPMSDE", pub.xl_checkpoint(), "turbo"),
+    ("hyper_realistic_xl", pub.xl_checkpoint(), "base"),
+    ("hyperRealisticXL_v1", pub.xl_checkpoint(), "base"),
+    *(
+        (name, pub.xl_checkpoint(), "hyper")
+        for name in ("Hyper-SD", "hyper_sd", "hyperSD", "hyper_4step", "hyper8steps")
+    ),
+    ("zImageTurboNSFW_v10", pub.z_image(), "turbo"),
+    ("fluxKontextDev_v1", pub.flux(), "kontext-dev"),
+    ("flux-dev-de-distill", pub.flux(guided=False), "de-distilled"),
+    ("fluxDevDedistill_v10", pub.flux(guided=False), "de-distilled"),
+    ("QwenImageEdit", pub.qwen_image(), "edit"),
+    ("qwenImageEdit2511_v10", pub.qwen_image(), "edit-2511"),
+    ("sd35LargeTurbo_v1", pub.sd3(2432, 38, style="normed"), "3.5-large-turbo"),
+]
+
+
+@pytest.mark.parametrize(("name", "shapes", "variant"), NAMES, ids=[one[0] for one in NAMES])
+def test_names_are_read_word_by_word(
+    tmp_path: Path, name: str, shapes: pub.Shapes, variant: str
+) -> None:
+    assert recognise_file(save(tmp_path / f"{name}.safetensors", shapes)).variant == variant
+
+
+@pytest.mark.parametrize(
+    ("said", "more", "variant", "prediction"),
+    [
+        ({}, {}, "base", ""),
+        ({"modelspec.resolution": "512x512"}, {}, "512-base", ""),
+        ({"modelspec.resolution": "768x768"}, {}, "base", ""),
+        ({"modelspec.prediction_type": "epsilon"}, {}, "base", "epsilon"),
+        ({"modelspec.prediction_type": "v"}, {}, "base", "v"),
+        ({"modelspec.prediction_type": "v_prediction"}, {}, "base", "v"),
+        ({}, {"ztsnr": (0,)}, "base", "v"),
+    ],
+)
+def test_metadata_says_what_stable_diffusion_2_predicts(
+    tmp_path: Path, said: dict[str, str], more: pub.Shapes, variant: str, prediction: str
+) -> None:
+    shapes = {**pub.sd2_checkpoint(), **more}
+    found = recognise_file(save(tmp_path / "mine.safetensors", shapes, said))
+    assert (found.variant, found.prediction) == (variant, prediction)
+
+
+@pytest.mark.parametrize(("name", "prediction"), [("mineVPred_v1", "v"), ("mine-eps", "epsilon")])
+def test_a_name_says_what_stable_diffusion_2_predicts(
+    tmp_path: Path, name: str, prediction: str
+) -> None:
+    path = save(tmp_path / f"{name}.safetensors", pub.sd2_checkpoint())
+    assert recognise_file(path).prediction == prediction
+
+
+def test_a_consistency_model_is_told_its_guidance(tmp_path: Path) -> None:
+    shapes = {**pub.sd_unet_diffusers(), **pub.linear("time_embedding.cond_proj", 320, 256)}
+    assert recognise_file(save(tmp_path / "dreamy_lcm.safetensors", shapes)).variant == "lcm"
 
 
 def test_tensors_come_before_names(tmp_path: Path) -> None:

@@ -13,12 +13,12 @@ from limner.families.diffusion.adapters.names import few
 _KINDS: tuple[tuple[str, str], ...] = (
     ("down", r"lora_(down|A)(\.\w+)?\.weight|lora(_linear_layer)?\.down\.weight"),
     ("up", r"lora_(up|B)(\.\w+)?\.weight|lora(_linear_layer)?\.up\.weight"),
-    ("bias", r"lora_up\.bias|lora_B(\.\w+)?\.bias|diff_b"),
+    ("bias", r"lora_up\.bias|lora_B(\.\w+)?\.bias|diff_b|b_norm"),
     ("mid", r"lora_mid\.weight"),
     ("alpha", r"alpha"),
     ("magnitude", r"lora_magnitude_vector(\.\w+?)?(\.weight)?"),
     ("dora_scale", r"dora_scale(\.weight)?"),
-    ("diff", r"diff(\.weight)?"),
+    ("diff", r"diff(\.weight)?|w_norm"),
     *((f"hada_{one}", rf"hada_{one}(\.weight)?") for one in ("w1_a", "w1_b", "w2_a", "w2_b")),
     *((f"hada_{one}", rf"hada_{one}(\.weight)?") for one in ("t1", "t2")),
     *((f"lokr_{one}", rf"lokr_{one}(\.weight)?") for one in ("w1", "w1_a", "w1_b")),
@@ -40,6 +40,7 @@ _WHOLE: Mapping[str, tuple[frozenset[str], ...]] = {
         for second in (("lokr_w2",), ("lokr_w2_a", "lokr_w2_b"))
     ),
     "full": (frozenset({"diff"}),),
+    "bias": (frozenset({"bias"}),),
 }
 """Method → the tensors that make it, in each of its forms."""
 
@@ -48,6 +49,7 @@ _BESIDES = {
     "LoHa": {"hada_t1", "hada_t2", "bias", "alpha", "dora_scale"},
     "LoKr": {"lokr_t2", "bias", "alpha", "dora_scale"},
     "full": {"bias", "alpha", "dora_scale"},
+    "bias": {"alpha"},
 }
 """Method → the tensors that may come with it."""
 

@@ -9,11 +9,11 @@ difference that the adapter makes at weight 1, so nothing is left of it at 0.
 import math
 from collections.abc import Callable, Mapping
 from importlib import import_module
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from limner.domain.errors import InvalidOption, WeightsRejected
 from limner.families.diffusion.adapters.changes import Change
-from limner.families.diffusion.adapters.names import Slot, outputs_of
+from limner.families.diffusion.adapters.names import Slot, is_norm, outputs_of
 
 
 class Effect(Protocol):
@@ -109,18 +109,39 @@ class _Fixed:
         return _through(layer, features.to(plain.dtype), kept["matrix"])
 
 
-class _Shifted:
-    """A change with another of the bias."""
+class _Scaled:
+    """A difference of the weights of a norm, which it multiplies its features with at the end."""
 
-    def __init__(self, inner: Effect, bias: Any) -> None:
+    def __init__(self, weight: Any) -> None:
+        self._kept = _Kept({"weight": weight})
+
+    def __call__(self, layer: Any, features: Any, plain: Any) -> Any:
+        """Return the features at one scale, times the difference."""
+        torch: Any = import_module("torch")
+        weight = self._kept.on(features.device, torch.float32)["weight"]
+        whole, within = features.float(), torch.nn.functional
+        if isinstance(layer, torch.nn.GroupNorm):
+            scaled = within.group_norm(whole, layer.num_groups, weight, None, layer.eps)
+        elif isinstance(layer, torch.nn.LayerNorm):
+            scaled = within.layer_norm(whole, layer.normalized_shape, weight, None, layer.eps)
+        else:
+            scaled = within.rms_norm(whole, weight.shape, weight, layer.eps)
+        return scaled.to(plain.dtype)
+
+
+class _Shifted:
+    """A change of the bias, with another of the weights or alone."""
+
+    def __init__(self, inner: Effect | None, bias: Any) -> None:
         self._inner = inner
         self._kept = _Kept({"bias": bias})
 
     def __call__(self, layer: Any, features: Any, plain: Any) -> Any:
         """Return the inner change and the bias."""
         bias = self._kept.on(features.device, plain.dtype)["bias"]
-        bias = bias.reshape((1, -1, 1, 1) if _convolves(layer) else (-1,))
-        return self._inner(layer, features, plain) + bias
+        if _convolves(layer) or hasattr(layer, "num_groups"):
+            bias = bias.reshape((1, -1, *(1,) * (plain.ndim - 2)))
+        return bias if self._inner is None else self._inner(layer, features, plain) + bias
 
 
 def effect_of(change: Change, slot: Slot) -> Effect:
@@ -128,20 +149,48 @@ def effect_of(change: Change, slot: Slot) -> Effect:
 
     Raises InvalidOption for a DoRA on packed weights, whose lengths it needs.
     """
+    if is_norm(slot.layer):
+        return _normed(change, slot)
     shape = _shape(slot.layer)
+    if change.method == "bias":
+        return _Shifted(None, _bias(change, slot, shape[0]))
     inner = (_low_rank if change.method == "LoRA" else _matrix)(change, slot, shape)
     effect: Effect = inner
     if "magnitude" in change.tensors or "dora_scale" in change.tensors:
         effect = _directed(change, slot, inner)
     if "bias" in change.tensors:
-        bias = _rows(change.tensors["bias"].float().flatten(), slot)
-        if bias.numel() != shape[0]:
-            raise WeightsRejected(
-                f"the bias of {change.module} is {bias.numel()}, the model's {shape[0]}"
-            )
+        bias = _bias(change, slot, shape[0])
         scale = change.scale(change.tensors["up"].shape[1]) if change.method == "LoRA" else 1.0
         effect = _Shifted(effect, bias * scale)
     return effect
+
+
+def _bias(change: Change, slot: Slot, count: int) -> Any:
+    bias = _rows(change.tensors["bias"].float().flatten(), slot)
+    if bias.numel() != count:
+        raise WeightsRejected(f"the bias of {change.module} is {bias.numel()}, the model's {count}")
+    return bias
+
+
+def _normed(change: Change, slot: Slot) -> Effect:
+    """Return what a difference of a norm's weights and bias does."""
+    if not change.tensors.keys() <= {"diff", "bias"}:
+        raise WeightsRejected(
+            f"{change.module} is a norm of the model's, which takes a full difference alone, no "
+            f"{change.method}"
+        )
+    count = slot.layer.weight.numel()
+    effect: Effect | None = None
+    if (weight := change.tensors.get("diff")) is not None:
+        if weight.numel() != count:
+            raise WeightsRejected(
+                f"{change.module} is {_by(weight.shape)}, and the model's layer {slot.name} is "
+                f"{count}"
+            )
+        effect = _Scaled(weight.flatten())
+    if "bias" in change.tensors:
+        effect = _Shifted(effect, _bias(change, slot, count))
+    return cast(Effect, effect)
 
 
 def _low_rank(change: Change, slot: Slot, shape: tuple[int, ...]) -> _LowRank:

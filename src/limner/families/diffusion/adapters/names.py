@@ -53,6 +53,15 @@ def outputs_of(layer: Any) -> int:
     return int(found or 0)
 
 
+_SCALING = frozenset({"LayerNorm", "GroupNorm", "RMSNorm"})
+
+
+def is_norm(layer: Any) -> bool:
+    """Whether a layer brings features to one scale, and then to that of its own weights."""
+    kinds = {kind.__name__ for kind in type(layer).__mro__}
+    return bool(kinds & _SCALING) and getattr(layer, "weight", None) is not None
+
+
 class Layers:
     """The layers of a pipeline, found by the names that files have for them."""
 
@@ -86,15 +95,20 @@ def _flat(name: str) -> str:
     return name.replace(".", "_")
 
 
+def _changes(layer: Any) -> bool:
+    """Whether an adapter can change a layer."""
+    return bool(outputs_of(layer)) or is_norm(layer)
+
+
 def _named(denoiser: Any) -> dict[str, tuple[Slot, ...]]:
     layers = {name: layer for name, layer in denoiser.named_modules() if name}
     found: dict[str, tuple[Slot, ...]] = {
-        _flat(name): (Slot(name, layer),) for name, layer in layers.items() if outputs_of(layer)
+        _flat(name): (Slot(name, layer),) for name, layer in layers.items() if _changes(layer)
     }
     kind = type(denoiser).__name__
     published = unet_names(layers) if "UNet" in kind else dict(_published(layers, kind))
     for original, names in published.items():
-        if all(outputs_of(layers[name]) for name in names):
+        if all(_changes(layers[name]) for name in names):
             found.setdefault(_flat(original), _slots(names, layers))
     return found
 
@@ -103,7 +117,7 @@ def _reading(encoder: Any) -> dict[str, tuple[Slot, ...]]:
     """Return the layers of a text encoder; CLIP's with and without `text_model`, as they vary."""
     found: dict[str, tuple[Slot, ...]] = {}
     for name, layer in encoder.named_modules():
-        if not outputs_of(layer):
+        if not _changes(layer):
             continue
         slot = (Slot(name, layer, reads=True),)
         found[_flat(name)] = slot

@@ -15,13 +15,10 @@ from limner.families.diffusion.adapters.changes import changes_of
 from limner.families.diffusion.adapters.effects import Effect, effect_of
 from limner.families.diffusion.adapters.names import Layers, few
 from limner.families.diffusion.known.facts import title_of
-from limner.families.diffusion.recognition.adapters import Adapter, identify
+from limner.families.diffusion.recognition.adapters import Adapter, identify, instead_of
 from limner.families.diffusion.recognition.finding import Words
 from limner.families.diffusion.recognition.headers import read_header
 from limner.families.diffusion.recognition.tensors import Header
-
-METHODS = ("LoRA", "DoRA", "LoHa", "LoKr", "full difference")
-"""The kinds of adapters that are put on."""
 
 
 @dataclass(frozen=True)
@@ -110,11 +107,14 @@ def _kind(adapter: Worn, header: Header) -> Adapter:
     if header.missing:
         raise WeightsRejected(f"{adapter.path.name} was not copied whole. Get it again.")
     found = identify(header.tensors, header.metadata, Words(adapter.path.stem))
-    if found is None or found.method not in METHODS:
-        method = found.method if found else "an unknown kind"
+    if found is None:
         raise InvalidOption(
-            f"{adapter.name} is an adapter of the kind {method}, which is not put on. These "
-            f"are: {', '.join(METHODS)}."
+            f"{adapter.name} is no adapter of a kind that is put on. {instead_of('')}"
+        )
+    if instead := instead_of(found.method):
+        raise InvalidOption(
+            f"{adapter.name} is an adapter of the kind {found.method}, which is not put on. "
+            f"{instead}"
         )
     return found
 
@@ -144,9 +144,9 @@ def _strange(adapter: Worn, kind: Adapter, missing: list[str], every: int) -> We
         if none
         else (f"{len(missing)} of its {every} layers are none")
     )
-    another = kind.family and len(missing) * 2 > every
-    made = f" It was made for {title_of(kind.family)}." if another else ""
-    return _unfit(adapter, f"{share} of the model's: {few(missing)}", made)
+    another = kind.families and len(missing) * 2 > every
+    made = f" It was made for {' or '.join(map(title_of, kind.families))}." if another else ""
+    return _unfit(adapter, f"{share} of the model's with weights: {few(missing)}", made)
 
 
 def _unfit(adapter: Worn, reason: str, made: str = "") -> WeightsRejected:

@@ -27,11 +27,14 @@ class AdapterFamily:
         return ()
 
     def recognise(self, path: Path, sha256_of: Hash, /) -> ModelCard | None:
-        """Return the card of a safetensors file that changes a model, or None."""
+        """Return the card of a safetensors file that changes a model, or None.
+
+        Raises WeightsRejected with the reason for a kind of adapter that is not put on.
+        """
         if path.suffix.lower() != ".safetensors" or not path.is_file():
             return None
         found = recognise_file(path)
-        if found.kind is not Kind.ADAPTER or not found.family:
+        if found.kind is not Kind.ADAPTER:
             return None
         said = read_header(path).metadata
         size = path.stat().st_size
@@ -45,12 +48,15 @@ class AdapterFamily:
             files=(WeightFile(name=_FILE, sha256=sha256_of(path), bytes=size, sources=()),),
             licence=stated(path),
             homepage="",
-            capability=Capability(tasks=(), adapts=found.family),
+            capability=Capability(
+                tasks=(), adapts=found.family, may_adapt=() if found.family else found.fits
+            ),
         )
 
     def load(self, installed: Installed, _placement: Placement) -> LoadedModel:
         """Raise InvalidRequest: an adapter draws only together with a model."""
-        family = title_of(installed.card.capability.adapts)
+        fitting = installed.card.capability.adapting
+        family = title_of(fitting[0]) if len(fitting) == 1 else "its family"
         raise InvalidRequest(
             f"{installed.card.name} is an adapter: it draws with a model of {family}. Give both: "
             "--model MODEL --adapter FILE."

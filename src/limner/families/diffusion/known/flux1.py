@@ -95,9 +95,20 @@ VARIANTS: tuple[Facts, ...] = (
     ),
     replace(
         _DEV,
+        variant="de-distilled",
+        title="FLUX.1 de-distilled",
+        guidance_kind="classifier-free",
+        guidance_argument="true_cfg_scale",
+        negative_prompt=True,
+        controls=_NONE,
+        repositories=(Repository("nyanko7/flux-dev-de-distill"),),
+    ),
+    replace(
+        _DEV,
         variant="krea-dev",
         title="FLUX.1 Krea [dev]",
-        area=(1_048_576, 1_638_400),
+        # Its makers say 1024 to 1280 pixels; smaller ones are drawn as well as by FLUX.1 [dev].
+        area=(589_824, 2_097_152),
         guidance=lean(4.5),
         licence=terms.FLUX1_KREA,
         repositories=(Repository("black-forest-labs/FLUX.1-Krea-dev", gated=True),),

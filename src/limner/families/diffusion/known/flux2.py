@@ -51,6 +51,7 @@ _KLEIN_BASE = replace(
         "https://huggingface.co/black-forest-labs/FLUX.2-klein-base-4B",
     ),
     text_encoders=("Qwen3 4B",),
+    most_seen=4,
     guidance_kind="classifier-free",
     pipelines=MappingProxyType(
         {

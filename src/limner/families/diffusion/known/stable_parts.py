@@ -183,6 +183,7 @@ _BY_VARIANT: Mapping[str, Settings] = {
     "hyper": {**_DDIM, "timestep_spacing": "trailing"},
     "dmd2": _LCM,
     "lcm": _LCM,
+    "lcm-lora": _LCM,
 }
 
 _ZERO_SNR: Settings = {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}

@@ -1,17 +1,19 @@
 """What a LoRA or one of its kin is: its method, whose names it has, and the family it is for."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from limner.families.diffusion.recognition.finding import Layout, Words
 from limner.families.diffusion.recognition.tensors import Tensor
+from limner.families.diffusion.recognition.wearers import Layer, marked, wearers_of
 
 _WEIGHT = re.compile(
     r"(?P<module>.+?)[._](?P<kind>"
     r"lora[._](down|up|mid)|lora_[AB](\.[a-z_]+)?|lora\d?\.(down|up)|lora_linear_layer\.(down|up)"
     r"|hada_(w[12]_[ab]|t[12])|lokr_(w[12](_[ab])?|t2)|oft_(blocks|diag)|dora_scale"
-    r"|lora_magnitude_vector(\.[a-z_]+)?|diff(_b)?"
+    r"|lora_magnitude_vector(\.[a-z_]+)?|diff(_b)?|[wb]_norm|[ab][12](?=\.weight$)"
     r")(\.weight)?$"
 )
 """A tensor of an adapter: the layer it changes, and what it is to it."""
@@ -19,16 +21,41 @@ _WEIGHT = re.compile(
 _METHODS = (
     ("hada_", "LoHa"), ("lokr_", "LoKr"), ("oft_", "OFT"), ("dora_", "DoRA"),
     ("lora_magnitude", "DoRA"), ("lora", "LoRA"), ("diff", "full difference"),
+    ("norm", "full difference"), ("a1", "GLoRA"),
 )  # fmt: skip
+
+METHODS = ("LoRA", "DoRA", "LoHa", "LoKr", "full difference")
+"""The kinds of adapters that are put on."""
+
+_CONTROL = "control LoRA"
+_WORDS = "LoRA with textual inversions"
+
+_INSTEAD = {
+    _CONTROL: "It makes FLUX.1 follow a picture. Draw with the whole model, FLUX.1 Canny [dev] or "
+    "FLUX.1 Depth [dev], instead.",
+    _WORDS: "Textual inversions (bundle_emb) are not read. Choose an adapter without them.",
+}
+
+
+def instead_of(method: str) -> str:
+    """Return what to do where a kind of adapter is not put on; empty for one that is."""
+    if method in METHODS:
+        return ""
+    return _INSTEAD.get(method, f"These are: {', '.join(METHODS)}.")
 
 
 @dataclass(frozen=True)
 class Adapter:
-    """An adapter's method (“LoRA”, “LoKr”, …), naming and family, empty where it cannot be told."""
+    """An adapter's method (“LoRA”, “LoKr”, …), its naming, and every family that it may be for.
+
+    There is none where nothing tells. `named` is the family that its name speaks of, which is no
+    more than likely; empty for none.
+    """
 
     method: str
     layout: Layout
-    family: str
+    families: tuple[str, ...]
+    named: str
     text_encoders: bool
 
 
@@ -52,13 +79,38 @@ def identify(
         if (found := _WEIGHT.match(name))
     ]
     besides = sum(name.endswith((".alpha", ".scale", ".scale_weight")) for name in tensors)
+    if not _GLORA.issubset(change.kind for change in changes):
+        changes = [change for change in changes if change.kind not in _GLORA]
     if not changes or len(changes) * 2 < len(tensors) - besides:
         return None
     kinds = {change.kind for change in changes}
-    method = next(title for mark, title in _METHODS if any(mark in kind for kind in kinds))
-    family = _family(changes) or _family_said(metadata, words)
-    encoders = any(change.flat.startswith(_ENCODERS) for change in changes)
-    return Adapter(method, _layout(tensors, kinds, metadata), family, encoders)
+    layers = _layers(changes)
+    families = _families(layers, metadata)
+    encoders = any(layer.name.startswith(_ENCODERS) for layer in layers)
+    return Adapter(
+        _method(tensors, kinds, layers, families),
+        _layout(tensors, kinds, metadata),
+        families,
+        words.first(_SAID),
+        encoders,
+    )
+
+
+_GLORA = frozenset({"a1", "a2", "b1", "b2"})
+
+
+def _method(
+    tensors: Iterable[str], kinds: set[str], layers: Sequence[Layer], families: tuple[str, ...]
+) -> str:
+    """Return the name of what an adapter does to its layers."""
+    names = tuple(tensors)
+    wide = any(one.name in ("img_in", "x_embedder") and one.inputs == 128 for one in layers)
+    if "flux1" in families and (wide or any(name.endswith("key_norm.scale") for name in names)):
+        # FLUX.1 takes 64 features, and as many again of the picture it is to follow.
+        return _CONTROL
+    if any(name.startswith("bundle_emb.") for name in names):
+        return _WORDS
+    return next(title for mark, title in _METHODS if any(mark in kind for kind in kinds))
 
 
 _ENCODERS = ("te_", "te1_", "te2_", "te3_", "text_encoder", "text_encoders_")
@@ -104,81 +156,28 @@ def _layout(tensors: Iterable[str], kinds: set[str], metadata: Mapping[str, str]
     return "diffusers"
 
 
-_MARKS: tuple[tuple[str, str], ...] = (
-    ("chroma", r"distilled_guidance_layer_"),
-    ("krea2", r"txtfusion_|text_fusion_|(transformer_)?blocks_\d+_attn_(wq|wk|wv|wo|to_gate)$"),
-    ("qwen-image", r"transformer_blocks_\d+_(img_mlp|txt_mlp|img_mod|txt_mod)_"),
-    ("qwen-image", r"transformer_blocks_(39|[45]\d)_attn_add_"),
-    ("flux2", r"(double_stream_modulation|single_stream_modulation)"),
-    ("flux2", r"single_transformer_blocks_\d+_attn_to_qkv_mlp_proj$"),
-    ("flux2", r"transformer_blocks_\d+_ff(_context)?_linear_(in|out)$"),
-    ("flux1", r"(double_blocks_\d+_(img|txt)_mod_lin|single_blocks_\d+_modulation_lin)$"),
-    ("flux1", r"single_transformer_blocks_\d+_(proj_mlp|norm_linear)$"),
-    ("sd3", r"joint_blocks_\d+_"),
-    (
-        "z-image",
-        r"(layers|noise_refiner|context_refiner)_\d+_(attention_(qkv|to_q|out)|feed_forward_w\d)",
-    ),
-    ("sana", r"transformer_blocks_\d+_ff_conv_|blocks_\d+_mlp_inverted_conv"),
-    ("Wan (video)", r"blocks_\d+_(self_attn|cross_attn)_[qkvo]$"),
-    (
-        "sdxl",
-        r"te2_text_model_|(down_blocks_[12]|up_blocks_[01])_attentions_\d_transformer_blocks_[1-9]",
-    ),
-    ("sdxl", r"(input_blocks_[4578]|output_blocks_[0-5]|middle_block)_1_transformer_blocks_[1-9]"),
-)
-"""Family, and a layer (with `_` for `.`) that only its models have."""
-
-
-def _family(changes: list[_Change]) -> str:
-    for family, pattern in _MARKS:
-        layer = re.compile(pattern)
-        if any(layer.match(change.flat) for change in changes):
-            return family
-    return _by_width(changes)
-
-
-def _by_width(changes: list[_Change]) -> str:
+def _layers(changes: Sequence[_Change]) -> tuple[Layer, ...]:
+    shapes: dict[str, dict[str, tuple[int, ...]]] = defaultdict(dict)
     for change in changes:
-        width = _inputs(change)
-        for pattern, families in _WIDTHS:
-            if width in families and re.match(pattern, change.flat):
-                return _klein(changes) if families[width] == "?" else families[width]
-    return ""
+        shapes[change.flat][change.kind] = change.tensor.shape
+    return tuple(Layer(name, kinds) for name, kinds in shapes.items())
 
 
-_WIDTHS: tuple[tuple[str, dict[int, str]], ...] = (
-    (
-        r".*_attn2_(processor_)?to_[kv]$",
-        {768: "sd1", 1024: "sd2", 2048: "sdxl", 1152: "pixart", 2240: "sana"},
-    ),
-    (r"(double|single)_blocks_\d+_", {6144: "flux2", 4096: "flux2", 3072: "?"}),
-    (r"single_transformer_blocks_\d+_attn_to_", {3072: "flux1"}),
-    (r"transformer_blocks_\d+_(attn|ff)_", {1536: "sd3", 2432: "sd3", 3072: "flux1"}),
-    (r"transformer_blocks_\d+_attn\d_to_q$", {1152: "pixart", 2240: "sana"}),
-    (r"te1?_text_model_encoder_layers_\d+_(self_attn_q_proj|mlp_fc1)$", {768: "sd1", 1024: "sd2"}),
-)
-"""Layer → the features it takes in → family. `?`: FLUX.1 and FLUX.2 klein 4B have the same."""
+def _families(layers: Sequence[Layer], metadata: Mapping[str, str]) -> tuple[str, ...]:
+    """Return every family that an adapter may be for, the likelier first; none if unknown.
 
-
-def _klein(changes: list[_Change]) -> str:
-    """Tell FLUX.1 from FLUX.2 klein 4B, whose feed-forward layers come gated, thus wider."""
-    wider = any(
-        change.kind in ("lora_B", "lora_up", "lora.up", "lora_B.default")
-        and (
-            (change.flat.endswith("_linear1") and change.tensor.shape[:1] == (27_648,))
-            or (change.flat.endswith("_mlp_0") and change.tensor.shape[:1] == (18_432,))
-        )
-        for change in changes
-    )
-    return "flux2" if wider else "flux1"
-
-
-def _inputs(change: _Change) -> int:
-    """Return how many features the changed layer takes; 0 where this tensor does not tell."""
-    down = re.fullmatch(r"lora[._]down|lora_A(\.[a-z_]+)?|lora\d?\.down|hada_w1_b", change.kind)
-    shape = change.tensor.shape
-    return shape[1] if down and len(shape) >= 2 else 0
+    Layers that only one family has decide. Among the families that have all of them metadata
+    chooses, then which of them have no block more.
+    """
+    if found := marked(layers):
+        return (found,)
+    wearers = wearers_of(layers)
+    said = Words(
+        metadata.get("ss_base_model_version", ""), metadata.get("modelspec.architecture", "")
+    ).first(_SAID)
+    if said and (said in wearers.families or not wearers.families):
+        return (said,)
+    return wearers.whole or wearers.families
 
 
 _SAID = {
@@ -191,21 +190,16 @@ _SAID = {
         "illustrious",
         "pony",
     ),
-    "sd2": ("sd-v2", "sd-v2-v", "stable-diffusion-v2"),
-    "sd1": ("sd-v1", "stable-diffusion-v1", "sd15", "sd1"),
+    "sd2": ("sd-v2", "sd-v2-v", "stable-diffusion-v2", "sd-2-1", "sd21", "sd2"),
+    "sd1": ("sd-v1", "stable-diffusion-v1", "sd-1-5", "sd15", "sd1"),
     "chroma": ("chroma",),
     "flux2": ("flux2", "flux-2", "klein"),
     "flux1": ("flux1", "flux-1", "flux-1-dev", "flux"),
-    "sd3": ("sd3", "stable-diffusion-3", "sd35"),
+    "sd3": ("sd3", "sd-3", "stable-diffusion-3", "sd35"),
     "qwen-image": ("qwen-image", "qwen"),
     "z-image": ("z-image", "zimage"),
     "krea2": ("krea2", "krea-2"),
+    "sana": ("sana",),
+    "pixart": ("pixart",),
 }
 """Family → the words of `ss_base_model_version`, `modelspec.architecture` and of file names."""
-
-
-def _family_said(metadata: Mapping[str, str], words: Words) -> str:
-    written = Words(
-        metadata.get("ss_base_model_version", ""), metadata.get("modelspec.architecture", "")
-    )
-    return written.first(_SAID) or words.first(_SAID)

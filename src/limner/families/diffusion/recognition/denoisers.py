@@ -36,11 +36,20 @@ class _Rule:
 _FAST = {
     "turbo": ("turbo",),
     "lightning": ("lightning",),
-    "lcm": ("lcm", "latent-consistency"),
-    "hyper": ("hyper", "hyper-sd", "hypersd"),
+    "lcm-lora": ("lcm", "latent-consistency"),
+    "hyper": (
+        "hyper-sd",
+        "hypersd",
+        "hyper-sdxl",
+        *(f"hyper-{count}{step}" for count in (1, 2, 4, 8, 12) for step in ("step", "steps")),
+        *(f"hyper-{count}-{step}" for count in (1, 2, 4, 8, 12) for step in ("step", "steps")),
+    ),
     "dmd2": ("dmd2", "dmd"),
 }
-"""Variants of few steps, by the words that name them."""
+"""Variants of few steps, by the words that name them.
+
+“Hyper” alone is a word of many names; what Hyper-SD made says its steps or its name besides.
+"""
 
 
 def identify(part: Part, words: Words) -> Denoiser | None:
@@ -65,9 +74,13 @@ def _flux1(part: Part, words: Words) -> str:
     if inputs in (128, 96):
         return words.first({"canny-dev": ("canny",), "depth-dev": ("depth",)}) or "control-dev"
     if not guided:
-        return "schnell"
+        return "de-distilled" if words.say(*_UNDONE) else "schnell"
     named = {"krea-dev": ("krea",), "kontext-dev": ("kontext",)}
     return words.first(named) or "dev"
+
+
+_UNDONE = ("de-distill", "de-distilled", "dedistill", "dedistilled", "undistilled")
+"""Words for FLUX.1 whose embedded guidance was trained away again."""
 
 
 def _flux2(part: Part, words: Words) -> str:
@@ -246,7 +259,8 @@ def _original_unet(part: Part, words: Words) -> Denoiser | None:
     if not level:
         return Denoiser("a U-Net of another kind", "", "original", drawable=False)
     family = "sd2" if level == 2 or part.inputs(_CROSS) == 1024 else "sd1"
-    return Denoiser(family, _sd(words, inputs, part.has("label_emb.0.0.weight")), "original")
+    variant = _sd(family, words, inputs, part.has("label_emb.0.0.weight"))
+    return Denoiser(family, variant, "original")
 
 
 _CROSS = "input_blocks.1.1.transformer_blocks.0.attn2.to_k"
@@ -263,21 +277,25 @@ def _diffusers_unet(part: Part, words: Words) -> Denoiser | None:
     if not level:
         return Denoiser("a U-Net of another kind", "", "diffusers", drawable=False)
     family = "sd2" if level == 2 else "sd1"
-    lcm = part.has("time_embedding.cond_proj.weight")
-    variant = _sd(words, inputs, part.has("class_embedding.linear_1.weight"))
-    return Denoiser(family, "lcm" if lcm and variant == "base" else variant, "diffusers")
+    variant = _sd(family, words, inputs, part.has("class_embedding.linear_1.weight"))
+    lcm = part.has(_GUIDED) and inputs == 4
+    return Denoiser(family, "lcm" if lcm else variant, "diffusers")
 
+
+_GUIDED = "time_embedding.cond_proj.weight"
+"""Where a consistency model is told its guidance: those made by an LCM-LoRA have it not."""
 
 _EXTRA_INPUTS = {5: "depth", 7: "upscaler", 8: "edit", 9: "inpainting"}
 """Channels a U-Net takes besides the four of its latents, and what they are for."""
 
 
-def _sd(words: Words, inputs: int, conditioned: bool) -> str:
+def _sd(family: str, words: Words, inputs: int, conditioned: bool) -> str:
     if inputs in _EXTRA_INPUTS:
         return _EXTRA_INPUTS[inputs]
     if conditioned:
         return "unclip"
-    return words.first(_FAST) or "base"
+    small = family == "sd2" and words.say("512", "512x512", "2-base", "2-1-base")
+    return words.first(_FAST) or ("512-base" if small else "base")
 
 
 def _sdxl(part: Part, words: Words, inputs: int, *, refiner: bool) -> str:
@@ -285,7 +303,7 @@ def _sdxl(part: Part, words: Words, inputs: int, *, refiner: bool) -> str:
         return _EXTRA_INPUTS[inputs]
     if refiner:
         return "refiner"
-    if part.has("time_embedding.cond_proj.weight"):
+    if part.has(_GUIDED):
         return "lcm"
     if not part.holds(r"(middle_block\.1|mid_block\.attentions\.0)\."):
         deepest = (

@@ -48,7 +48,8 @@ class Finding:
     `family` and `variant` are those of the model it is or belongs to, empty where they cannot be
     told. `prefix` is what the denoiser's names begin with, `parts` what else is in the file,
     `prediction` what the denoiser predicts where that can be told, `precision` the number format
-    of most of its weights.
+    of most of its weights. An adapter `fits` the models of these families, as far as can be told;
+    where there are several, the likeliest comes first and `family` is empty.
     """
 
     kind: Kind
@@ -60,17 +61,24 @@ class Finding:
     parts: tuple[str, ...] = ()
     prediction: Prediction = ""
     precision: str = ""
+    fits: tuple[str, ...] = ()
+
+
+_HUMPS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_NUMBERS = re.compile(r"(?<=[A-Za-z])(?=[0-9])|(?<=[0-9])(?=[A-Za-z])")
 
 
 class Words:
     """What metadata and names say, for what tensors cannot tell.
 
-    Words of the metadata come before those of the file's name.
+    Words of the metadata come before those of the file's name. A word ends where a small letter
+    comes before a large one, too, or a letter before a digit: `fluxKontextDev_v1`.
     """
 
     def __init__(self, *texts: str) -> None:
+        spelt = (one for text in texts if text for one in _spelt(text))
         self._texts = tuple(
-            f"-{re.sub(r'[^a-z0-9]+', '-', text.lower()).strip('-')}-" for text in texts if text
+            f"-{re.sub(r'[^a-z0-9]+', '-', one.lower()).strip('-')}-" for one in spelt
         )
 
     def say(self, *words: str) -> bool:
@@ -80,3 +88,9 @@ class Words:
     def first(self, choices: Mapping[str, tuple[str, ...]]) -> str:
         """Return the first choice one of whose words is said; empty if none is."""
         return next((choice for choice, words in choices.items() if self.say(*words)), "")
+
+
+def _spelt(text: str) -> tuple[str, ...]:
+    """Return a text as it is, with its humps apart, and with its numbers apart besides."""
+    apart = _HUMPS.sub("-", text)
+    return text, apart, _NUMBERS.sub("-", apart)

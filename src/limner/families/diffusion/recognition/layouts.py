@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from limner.domain.errors import WeightsRejected
-from limner.families.diffusion.known.facts import title_of
+from limner.families.diffusion.known.facts import ARCHITECTURES, title_of
 from limner.families.diffusion.recognition import adapters, denoisers, parts
 from limner.families.diffusion.recognition.denoisers import Denoiser
 from limner.families.diffusion.recognition.finding import Finding, Kind, Prediction, Words
@@ -26,7 +26,7 @@ _DENOISER_PREFIXES = (
 
 _SAYING = (
     "modelspec.title", "modelspec.architecture", "general.name", "general.basename",
-    "ss_output_name", "ss_sd_model_name",
+    "ss_output_name", "ss_sd_model_name", "modelspec.resolution",
 )  # fmt: skip
 """Entries of the metadata that name the model."""
 
@@ -53,7 +53,7 @@ def recognise_file(path: Path) -> Finding:
     except WeightsRejected as error:
         return Finding(Kind.REFUSED, error.message)
     found = recognise(header, *names_of(path))
-    return cut_short(found, header.missing) if header.missing else found
+    return cut_short(found, header.missing, path.name) if header.missing else found
 
 
 def recognise(header: Header, *names: str) -> Finding:
@@ -61,7 +61,9 @@ def recognise(header: Header, *names: str) -> Finding:
 
     Names count only where tensors and metadata leave a choice.
     """
-    words = Words(*(header.metadata.get(key, "") for key in _SAYING), *names)
+    said = header.metadata.get("modelspec.prediction_type", "")
+    told = (header.metadata.get(key, "") for key in _SAYING)
+    words = Words(*told, f"{_FORETOLD}{said}" if said else "", *names)
     found = _adapter(header, words) or _model(Part(header.tensors), words)
     return replace(found, precision=precision_of(header))
 
@@ -77,10 +79,10 @@ def names_of(path: Path) -> tuple[str, ...]:
     return (*named, *hub)
 
 
-def cut_short(found: Finding, missing: int) -> Finding:
-    """Return a finding that says besides how much of the file is not here."""
+def cut_short(found: Finding, missing: int, name: str = "It") -> Finding:
+    """Return a finding that says besides how much of the file (of this name) is not here."""
     much = f"{missing / 1e6:,.1f} MB" if missing >= 1e5 else f"{missing:,} bytes"
-    reason = f"{found.reason} It was not copied whole: {much} are missing. Get it again."
+    reason = f"{found.reason} {name} was not copied whole: {much} are missing. Get it again."
     return replace(found, kind=Kind.REFUSED, reason=reason)
 
 
@@ -90,14 +92,19 @@ def _adapter(header: Header, words: Words) -> Finding | None:
     found = adapters.identify(header.tensors, header.metadata, words)
     if found is None:
         return None
-    base = f"for {title_of(found.family)}" if found.family else "for an unknown model"
-    encoders = ("text encoder",) if found.text_encoders else ()
+    fits = tuple(sorted(found.families or ARCHITECTURES, key=lambda one: one != found.named))
+    whose = " or ".join(map(title_of, fits)) if found.families else "an unknown model"
+    if found.named and not found.families:
+        whose += f" ({title_of(found.named)}, by its name)"
+    reason = f"A {found.method} for {whose}, in {found.layout} names"
+    instead = adapters.instead_of(found.method)
     return Finding(
-        Kind.ADAPTER,
-        f"A {found.method} {base}, in {found.layout} names.",
-        found.family,
+        Kind.OTHER if instead else Kind.ADAPTER,
+        f"{reason}, which is not put on. {instead}" if instead else f"{reason}.",
+        fits[0] if len(fits) == 1 else "",
         layout=found.layout,
-        parts=encoders,
+        parts=("text encoder",) if found.text_encoders else (),
+        fits=fits,
     )
 
 
@@ -184,20 +191,21 @@ def _besides(part: Part) -> tuple[str, ...]:
 
 _EPSILON = ("sd1", "sd2", "sdxl")
 
+_FORETOLD = "predicts-"
+"""What comes before the value of `modelspec.prediction_type` among the words."""
+
 
 def _prediction(part: Part, denoiser: Denoiser, words: Words) -> Prediction:
-    """Return what a denoiser predicts; empty where the header leaves it open (most of SD 2)."""
+    """Return what a denoiser predicts; empty where the header leaves it to the variant (SD 2)."""
     if denoiser.family == "pixart":
         return "epsilon"
     if denoiser.family not in _EPSILON:
         return "flow"
-    if part.has("v_pred") or words.say("v-pred", "vpred", "v-prediction", "768-v", "2-768"):
+    said = ("v-pred", "vpred", "v-prediction", "768-v", "2-768", f"{_FORETOLD}v")
+    if part.has("v_pred") or part.has("ztsnr") or words.say(*said):
         return "v"
-    if denoiser.family == "sd2" and not words.say(
-        "512-base", "2-base", "2-1-base", "512-inpainting"
-    ):
-        return ""
-    return "epsilon"
+    open_to = denoiser.family == "sd2" and not words.say("epsilon", "eps", "eps-pred")
+    return "" if open_to else "epsilon"
 
 
 _MARKS = (
