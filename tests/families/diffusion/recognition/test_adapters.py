@@ -159,6 +159,17 @@ ADAPTERS: list[tuple[str, Shapes, tuple[str, str, str]]] = [
         ("sd1|sd2", "kohya", "GLoRA"),
     ),
     (
+        "FLUX.2 klein with its first layer, which takes as much as control LoRAs do",
+        peft("transformer.x_embedder", 3072, 128)
+        | peft("transformer.transformer_blocks.0.attn.to_q", 3072, 3072),
+        ("flux1|chroma|flux2|qwen-image", "PEFT", "LoRA"),
+    ),
+    (
+        "OFT",
+        {f"lora_unet_{SD_TO_K}.oft_blocks": (4, 80, 80)},
+        ("sd1|sd2", "LyCORIS", "OFT"),
+    ),
+    (
         "LyCORIS norms alone",
         {"lora_unet_conv_norm_out.w_norm": (320,), "lora_unet_conv_norm_out.b_norm": (320,)},
         (UNKNOWN, "kohya", "full difference"),
@@ -259,7 +270,7 @@ def test_adapters(tmp_path: Path, shapes: Shapes, wanted: tuple[str, str, str]) 
     kind = Kind.ADAPTER if method in METHODS else Kind.OTHER
     assert (found.kind, "|".join(found.fits), found.layout) == (kind, family, layout), found
     assert found.family == ("" if "|" in family else family)
-    assert f"A {method} " in found.reason
+    assert f"A{'n' * (method == 'OFT')} {method} " in found.reason
     assert ("which is not put on. " in found.reason) == (kind is Kind.OTHER)
 
 

@@ -33,7 +33,8 @@ _WORDS = "LoRA with textual inversions"
 _INSTEAD = {
     _CONTROL: "It makes FLUX.1 follow a picture. Draw with the whole model, FLUX.1 Canny [dev] or "
     "FLUX.1 Depth [dev], instead.",
-    _WORDS: "Textual inversions (bundle_emb) are not read. Choose an adapter without them.",
+    _WORDS: "Textual inversions (bundle_emb, emb_params) are not read. Choose an adapter without "
+    "them.",
 }
 
 
@@ -104,11 +105,12 @@ def _method(
 ) -> str:
     """Return the name of what an adapter does to its layers."""
     names = tuple(tensors)
+    # FLUX.1 takes 64 features, and as many again of the picture it is to follow; FLUX.2 takes 128.
     wide = any(one.name in ("img_in", "x_embedder") and one.inputs == 128 for one in layers)
-    if "flux1" in families and (wide or any(name.endswith("key_norm.scale") for name in names)):
-        # FLUX.1 takes 64 features, and as many again of the picture it is to follow.
+    normed = any(name.endswith("key_norm.scale") for name in names)
+    if "flux1" in families and "flux2" not in families and (wide or normed):
         return _CONTROL
-    if any(name.startswith("bundle_emb.") for name in names):
+    if any(name.startswith("bundle_emb.") or name == "emb_params" for name in names):
         return _WORDS
     return next(title for mark, title in _METHODS if any(mark in kind for kind in kinds))
 

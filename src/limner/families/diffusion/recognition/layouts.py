@@ -96,7 +96,8 @@ def _adapter(header: Header, words: Words) -> Finding | None:
     whose = " or ".join(map(title_of, fits)) if found.families else "an unknown model"
     if found.named and not found.families:
         whose += f" ({title_of(found.named)}, by its name)"
-    reason = f"A {found.method} for {whose}, in {found.layout} names"
+    article = "An" if found.method.startswith("O") else "A"
+    reason = f"{article} {found.method} for {whose}, in {found.layout} names"
     instead = adapters.instead_of(found.method)
     return Finding(
         Kind.OTHER if instead else Kind.ADAPTER,
