@@ -79,7 +79,7 @@ class DiffusionFamily:
         found = recognise_folder(path) if folder else recognise_single(path)
         if found is None:
             return None
-        if found.kind is Kind.REFUSED:
+        if found.kind in (Kind.REFUSED, Kind.LENDER):
             raise WeightsRejected(found.reason)
         if found.kind not in _DRAWING or found.family != self.name:
             return None

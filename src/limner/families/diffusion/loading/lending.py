@@ -1,20 +1,23 @@
 """A denoiser in one file, drawn with the other parts of a model that is here as a folder."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
 from limner.domain.errors import ModelUnavailable, WeightsRejected
 from limner.families.diffusion.known.facts import architecture_of, facts_of
-from limner.families.diffusion.loading.pipelines import libraries
+from limner.families.diffusion.loading.own import as_its_own
 from limner.families.diffusion.loading.single import Single, whole
 from limner.families.diffusion.recognition.finding import Finding, Kind
-from limner.families.diffusion.recognition.folders import DENOISERS, INDEX, recognise_folder
-from limner.families.diffusion.recognition.headers import read_header
-from limner.families.diffusion.recognition.tensors import Part
+from limner.families.diffusion.recognition.folders import (
+    DENOISERS,
+    INDEX,
+    lacking_parts,
+    read_pipeline,
+    recognise_folder,
+)
 
 _UNREAD = frozenset(
     {"nf4", "fp4", "nvfp4", "svdquant int4", "SDNQ", "bitsandbytes int8", "GPTQ", "I8 scaled"}
@@ -60,20 +63,18 @@ def loan_of(folder: Path) -> str:
 def borrowed(path: Path, found: Finding, folders: Iterable[Path]) -> tuple[Path, Single]:
     """Return the folder that lends the other parts, and the denoiser of the file.
 
-    The first of `folders` with the same variant is taken, else, where the variants of a family
-    share their other parts, with any. Raises ModelUnavailable, naming what is missing, where none
-    is here.
+    The first of `folders` with the same variant is taken, else the first of a variant that has the
+    same other parts. Raises ModelUnavailable, naming what is missing, where none is here.
     """
     check_alone(path, found)
     lender = _lender(found, folders)
     if lender is None:
         raise ModelUnavailable(_missing(path, found))
     folder, lent = lender
-    name = next(one for one in DENOISERS if (folder / one).is_dir())
+    name = _denoiser_of(folder)
     single = Single(path, {name: found.prefix})
-    if lent.variant == found.variant:
-        return folder, single
-    return folder, _as_its_own(single, name, found)
+    same = lent.variant == found.variant and found.prediction in ("flow", "", lent.prediction)
+    return folder, single if same else as_its_own(single, name, found, folder)
 
 
 def _lender(found: Finding, folders: Iterable[Path]) -> tuple[Path, Finding] | None:
@@ -81,10 +82,20 @@ def _lender(found: Finding, folders: Iterable[Path]) -> tuple[Path, Finding] | N
     kin = [
         (folder, lent)
         for folder, lent in seen
-        if lent.kind is Kind.PIPELINE and lent.family == found.family
+        if lent.kind in (Kind.PIPELINE, Kind.LENDER)
+        and lent.family == found.family
+        and set(lacking_parts(folder)) <= {_denoiser_of(folder)}
     ]
     same = [one for one in kin if one[1].variant == found.variant]
-    return next(iter(same or (kin if architecture_of(found.family).shared_parts else [])), None)
+    shared = architecture_of(found.family).shared_parts
+    other = [one for one in kin if {found.variant, one[1].variant or found.variant} <= set(shared)]
+    return next(iter(same or other), None)
+
+
+def _denoiser_of(folder: Path) -> str:
+    """Return what the part that draws is called in a folder."""
+    described = read_pipeline(folder, lacking_parts(folder)).settings
+    return next(one for one in DENOISERS if one in described)
 
 
 def _missing(path: Path, found: Finding) -> str:
@@ -97,31 +108,3 @@ def _missing(path: Path, found: Finding) -> str:
         f"{last} are needed, too. Get the folder of {facts.title}{where}, and tell "
         "Limner where it lies: limner models add FOLDER."
     )
-
-
-_STEADY = {"_class_name": "FlowMatchEulerDiscreteScheduler", "num_train_timesteps": 1000}
-
-_SCHEDULES: Mapping[bool, Mapping[str, object]] = {
-    True: {
-        **_STEADY,
-        "base_image_seq_len": 256,
-        "base_shift": 0.5,
-        "max_image_seq_len": 4096,
-        "max_shift": 1.15,
-        "shift": 3.0,
-        "use_dynamic_shifting": True,
-    },
-    False: {**_STEADY, "shift": 1.0, "use_dynamic_shifting": False},
-}
-"""How the noise of FLUX.1 falls, by whether guidance is embedded, as published."""
-
-
-def _as_its_own(single: Single, name: str, found: Finding) -> Single:
-    """Return FLUX.1 with the settings of its own variant, not with those of the lender's."""
-    part = Part(read_header(single.path).tensors).under(found.prefix)
-    guided = part.holds(r"guidance_in\.|time_text_embed\.guidance_embedder\.")
-    inputs = part.inputs("img_in") or part.inputs("x_embedder")
-    own = {"guidance_embeds": guided, "in_channels": inputs, "out_channels": 64}
-    scheduler = libraries().diffusers.FlowMatchEulerDiscreteScheduler
-    schedule = scheduler.from_config(dict(_SCHEDULES[guided]))
-    return replace(single, settings={name: own}, beside={"scheduler": schedule})
