@@ -365,8 +365,7 @@ class Catalog:
 
     def _lenders(self) -> tuple[Path, ...]:
         """Return the models that are here and may lend parts, the user's own first."""
-        pulled = (self._shelf.folder(card) for card in self._pins.all())
-        return (*self.collection.lenders(), *pulled)
+        return (*self.collection.lenders(), *self._pins.lenders())
 
     def _lock_of(self, card: ModelCard) -> Path:
         return inside(self._ways.downloads, f"{card.name}.lock")

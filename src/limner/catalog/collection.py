@@ -36,6 +36,8 @@ _PARTS = frozenset(
     }
 )
 
+_LENDING = frozenset({Kind.LENDER, Kind.AUTOENCODER, Kind.TEXT_ENCODER})
+
 _UNREAD = "0" * 64
 """The sha256 of every file while only headers are read."""
 
@@ -128,7 +130,7 @@ class Collection:
         return tuple(
             one.path
             for one in self.all()
-            if one.kind == Kind.LENDER or (one.usable and one.kind == Kind.PIPELINE)
+            if one.kind in _LENDING or (one.usable and one.kind == Kind.PIPELINE)
         )
 
     def names(self) -> tuple[str, ...]:

@@ -68,6 +68,15 @@ class Pins:
         cards.sort(key=lambda card: -len(card.files))
         return cards[0] if len(cards) == 1 or (cards and len(cards[0].files) > 1) else None
 
+    def lenders(self) -> tuple[Path, ...]:
+        """Return the folders and single files of pinned models, which may lend parts."""
+        return tuple(
+            self.shelf.folder(card)
+            if len(card.files) > 1
+            else self.shelf.target(card, card.files[0])
+            for card in self.all()
+        )
+
     def pin(self, card: ModelCard) -> None:
         """Keep a card; raises StorageFailed."""
         path = self.folder / f"{card.name}.json"

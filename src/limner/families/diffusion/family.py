@@ -19,7 +19,11 @@ from limner.families.diffusion.drawing.extras import extras_of
 from limner.families.diffusion.drawing.tiny_decoder import tiny_decoder_of
 from limner.families.diffusion.known.facts import FACTS, Facts, architecture_of, facts_of
 from limner.families.diffusion.loading.lending import check_alone, loan_of, opened
-from limner.families.diffusion.loading.single import check_single, recognise_single
+from limner.families.diffusion.loading.single import (
+    check_single,
+    describes_itself,
+    recognise_single,
+)
 from limner.families.diffusion.planning.activations import Work
 from limner.families.diffusion.recognition.files import SINGLE, file_of, files_of
 from limner.families.diffusion.recognition.finding import Finding, Kind, Prediction
@@ -89,7 +93,7 @@ class DiffusionFamily:
                 f"{path.name} is {facts.title}, which Limner knows and does not draw with."
             )
         if not folder:
-            (check_alone if found.kind is Kind.DENOISER else check_single)(path, found)
+            (check_single if describes_itself(found) else check_alone)(path, found)
         return ModelCard(
             name=own_name(path),
             title=facts.title,
@@ -122,7 +126,7 @@ class DiffusionFamily:
             found = replace(recognise_file(path), variant=card.variant)
             with opened(path, found, installed.neighbours) as (folder, single):
                 loaded = load_fitting(folder, works, placement, single)
-                lent = loan_of(folder) if found.kind is Kind.DENOISER else ""
+                lent = loan_of(folder, single, found)
         manner = manner_of(facts_of(card.family, card.variant), found.prediction)
         threads, way = placement.threads, loaded.way
         beside = Beside(lent, tiny_decoder_of(card.family, place))

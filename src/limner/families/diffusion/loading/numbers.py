@@ -14,6 +14,11 @@ _SCALES = (".scale_weight", ".weight_scale")
 _UNUSED = (".scale_input", ".input_scale", ".comfy_quant", "scaled_fp8")
 """What only those need who compute in fp8."""
 
+UNREAD = frozenset(
+    {"nf4", "fp4", "nvfp4", "svdquant int4", "SDNQ", "bitsandbytes int8", "GPTQ", "I8 scaled"}
+)
+"""Number formats that only the programs they were made for can unpack."""
+
 
 def tensors_of(path: Path, prefix: str, dtype: Any) -> dict[str, Any]:
     """Return the tensors of a file whose names begin with a prefix, under their whole names.
