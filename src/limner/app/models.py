@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from limner.catalog.catalog import Catalog
@@ -198,27 +198,31 @@ class Models:
         variant: str | None,
         tell: Callable[[Happening], None],
         token: CancelToken,
+        descriptions: bool = False,
     ) -> ModelCard:
         """Return the card to pull: by a known name, or `OWNER/NAME[@REVISION][:FILE]` of the hub.
 
-        A repository is pinned at its commit, and told of. A published model goes by the name of
-        its repository alone, too. Raises InvalidOption, ModelNotFound and PullFailed.
+        A repository is pinned at its commit, and told of; with `descriptions`, without weights. A
+        published model goes by the name of its repository alone, too. Raises InvalidOption,
+        ModelNotFound and PullFailed.
         """
         known = published_as(name, self.catalog.families.values())
-        if "/" not in name and (known is None or name in self.catalog.names()):
+        here = known is None or name in self.catalog.names()
+        if "/" not in name and here and not descriptions:
             if variant:
                 raise InvalidOption(
                     f"--variant is for a repository that is not here yet; {name} has the files "
                     "that it was pinned with."
                 )
             return self.catalog.find(name)
-        asked = parse(known.repository if known else name)
+        asked = replace(parse(known.repository if known else name), descriptions=descriptions)
         card = self.catalog.request(asked, variant, Watch(tell, token))
+        size, unit = (card.bytes / 1e9, "GB") if card.bytes >= 1e7 else (card.bytes / 1e6, "MB")
         tell(
             Notice(
                 "pinned",
                 f"{card.name} is {asked.repository} at commit {commit_of(card)[:12]}: "
-                f"{len(card.files)} files, {card.bytes / 1e9:.2f} GB.",
+                f"{len(card.files)} files, {size:.2f} {unit}.",
             )
         )
         return card
