@@ -155,7 +155,7 @@ def test_descriptions_are_pulled_without_weights_and_stand_beside_the_whole(
     assert again == card
     with pytest.raises(WeightsRejected, match="“unet” of Paint-descriptions has no weights here"):
         models.catalog.recognise(card)
-    assert home / "Paint-descriptions" in models.catalog._lenders()
+    assert home / "Paint-descriptions" in models.catalog.lenders()
     whole = pull(models, "someone/Paint", listener)
     assert set(contents(home / "Paint")) == {*NEEDED, *index_of(files)}
     assert whole.name == "Paint"

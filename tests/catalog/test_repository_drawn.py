@@ -115,6 +115,7 @@ def test_the_files_of_comfyui_draw_with_descriptions_alone(
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(files[f"{there}.safetensors"])
     assert limner("models", "add", str(places), "--no-hash") == 0
+    assert "To draw, CLIP-L, T5-XXL and the autoencoder are needed" in capfd.readouterr().out
     drawn = ("generate", "a lighthouse", "--model", "flux1-krea-dev", "--seed", "5")
     options = ("--steps", "1", "--size", "1024x1024", "--no-preview", "--out")
     assert limner(*drawn, *options, "first.png") == 5
@@ -122,6 +123,9 @@ def test_the_files_of_comfyui_draw_with_descriptions_alone(
     assert limner("models", "pull", "FLUX.1-Krea-dev", "--descriptions") == 0
     assert not [path for path, _ in site.requests if path.endswith(".safetensors")]
     monkeypatch.setenv("LIMNER_OFFLINE", "1")
+    capfd.readouterr()
+    assert limner("models", "add", str(places), "--no-hash") == 0
+    assert "The denoiser of FLUX.1 (krea-dev), without" in capfd.readouterr().out
     assert limner(*drawn, *options, "first.png") == 0
     assert recipe_of(tmp_path).guidance == 4.5
     assert limner("replay", "first.png") == 0

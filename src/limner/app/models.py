@@ -15,7 +15,7 @@ from limner.domain.card import Installed, Licence, ModelCard
 from limner.domain.errors import InvalidOption, InvalidRequest, ModelNotFound, ModelUnavailable
 from limner.domain.event import CancelToken, Happening, Notice
 from limner.domain.recipe import AdapterRef, ModelRef, Task
-from limner.families.family import Family, Watch
+from limner.families.family import Borrows, Family, Watch
 
 _FIRST_CHOICE = {
     Task.TEXT_TO_IMAGE: "vellum",
@@ -106,7 +106,16 @@ class Models:
 
         Raises ModelNotFound where that is nothing, WeightsRejected for a file that is refused.
         """
-        return self.catalog.collection.add(path)
+        found = self.catalog.collection.add(path)
+        lenders = self.catalog.lenders()
+        return tuple(self._told(one, lenders) for one in found)
+
+    def _told(self, found: Found, lenders: Sequence[Path]) -> Found:
+        """Return what was found, its reason saying what it lacks to be drawn with."""
+        family = self.catalog.families.get(found.family)
+        if not (found.usable and isinstance(family, Borrows)):
+            return found
+        return replace(found, reason=family.lacks(found.path, lenders) or found.reason)
 
     def within(self, path: Path) -> tuple[Found, ...]:
         """Return what lies at a path, in one of the user's places; raises ModelNotFound."""

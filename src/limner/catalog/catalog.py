@@ -268,7 +268,7 @@ class Catalog:
         Raises ModelUnavailable when one is absent and WeightsRejected when its bytes differ.
         """
         found = _installed(card, tuple(self._shelf.look(card, file) for file in card.files))
-        return replace(found, neighbours=self._lenders)
+        return replace(found, neighbours=self.lenders)
 
     def pull(
         self,
@@ -363,7 +363,7 @@ class Catalog:
         self._shelf.remember({file.sha256: paths[file.name] for file in card.files})
         return self._statements.on(card)
 
-    def _lenders(self) -> tuple[Path, ...]:
+    def lenders(self) -> tuple[Path, ...]:
         """Return the models that are here and may lend parts, the user's own first."""
         return (*self.collection.lenders(), *self._pins.lenders())
 

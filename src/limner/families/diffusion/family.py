@@ -1,7 +1,7 @@
 """The families of diffusion models, all on one driver: facts in, cards and pictures out."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -18,7 +18,7 @@ from limner.families.diffusion.calls.arguments import OWN, manner_of
 from limner.families.diffusion.drawing.extras import extras_of
 from limner.families.diffusion.drawing.tiny_decoder import tiny_decoder_of
 from limner.families.diffusion.known.facts import FACTS, Facts, architecture_of, facts_of
-from limner.families.diffusion.loading.lending import check_alone, loan_of, opened
+from limner.families.diffusion.loading.lending import check_alone, lacking, loan_of, opened
 from limner.families.diffusion.loading.single import (
     check_single,
     describes_itself,
@@ -131,6 +131,13 @@ class DiffusionFamily:
         threads, way = placement.threads, loaded.way
         beside = Beside(lent, tiny_decoder_of(card.family, place))
         return DiffusionModel(loaded.pipeline, manner, loaded.device, threads, way, beside)
+
+    def lacks(self, path: Path, neighbours: Sequence[Path], /) -> str:
+        """Return what a file lacks to be drawn with; see `families.family.Borrows`."""
+        found = recognise_single(path)
+        if found is None or found.kind not in _DRAWING:
+            return ""
+        return lacking(path, found, neighbours)
 
     def plan(self, installed: Installed, size: Size, /) -> tuple[str, ...]:
         """Return what drawing at a size would take here; see `families.family.Plans`."""

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 import torch  # noqa: E402 - it needs what the line above asks for
 from safetensors.torch import load_file  # noqa: E402
 
-from tests.families.diffusion import original, tiny  # noqa: E402
+from tests.families.diffusion import files, original, published, tiny  # noqa: E402
 from tests.families.diffusion import original_transformers as named  # noqa: E402
 from tests.families.diffusion.loading.test_single_denoisers import (  # noqa: E402
     comfy,
@@ -265,3 +265,22 @@ def test_a_part_that_lacks_tensors_is_refused(part: int, lost: str, tmp_path: Pa
     with pytest.raises(WeightsRejected, match="lacks tensors") as raised:
         drawn(family.FLUX_1, path, *parts, folder)
     assert raised.value.message.startswith(parts[part].name)
+
+
+def test_what_a_file_lacks_is_told_from_headers(tmp_path: Path) -> None:
+    path = files.save(tmp_path / "z_image_turbo.safetensors", published.z_image())
+    assert "To draw, Qwen3 4B and the autoencoder" in family.Z_IMAGE.lacks(path, [])
+    folder = tiny.save(tiny.z_image(), tmp_path / "Z-Image-Turbo")
+    assert family.Z_IMAGE.lacks(path, [folder]) == ""
+    told = family.Z_IMAGE.lacks(path, [bare(folder)])
+    assert (
+        "Z-Image-Turbo describes its other parts; weights of Qwen3 4B and the autoencoder" in told
+    )
+    shapes = published.xl_checkpoint()
+    without = {name: one for name, one in shapes.items() if "first_stage" not in name}
+    base = files.save(tmp_path / "no vae.safetensors", without)
+    assert "without its autoencoder" in family.STABLE_DIFFUSION_XL.lacks(base, [])
+    only = {name: one for name, one in shapes.items() if "first_stage" in name}
+    vae = files.save(tmp_path / "sdxl_vae.safetensors", only)
+    assert family.STABLE_DIFFUSION_XL.lacks(base, [vae]) == ""
+    assert family.STABLE_DIFFUSION_XL.lacks(vae, []) == ""

@@ -82,12 +82,8 @@ def borrowed(path: Path, found: Finding, neighbours: Iterable[Path]) -> tuple[Pa
     is missing, where it is not here.
     """
     check_alone(path, found)
-    every = tuple(neighbours)
-    own, offers = offers_within(path, found), offers_of(every)
-    lenders = [_lender(folder, lent, found, own, offers) for folder, lent in _kin(found, every)]
-    lender = next((one for one in lenders if not one.lacking), None)
-    if lender is None:
-        raise ModelUnavailable(_missing(path, found, lenders))
+    own = offers_within(path, found)
+    lender = _chosen(path, found, own, tuple(neighbours))
     inside = {lender.denoiser: found.prefix}
     inside |= {name: one.prefix for name, one in lender.taken.items() if one in own}
     others = tuple(
@@ -99,6 +95,19 @@ def borrowed(path: Path, found: Finding, neighbours: Iterable[Path]) -> tuple[Pa
     return folder, single if same else as_its_own(single, lender.denoiser, found, folder)
 
 
+def lacking(path: Path, found: Finding, neighbours: Sequence[Path]) -> str:
+    """Return what a file lacks that neither it nor others here have; empty where nothing."""
+    try:
+        if not describes_itself(found):
+            _chosen(path, found, offers_within(path, found), neighbours)
+        elif "autoencoder" not in found.parts:
+            with opened(path, found, lambda: neighbours):
+                pass
+    except ModelUnavailable as error:
+        return error.message
+    return ""
+
+
 @dataclass(frozen=True)
 class _Lender:
     """A folder that describes a model: what files give it, and what nothing here has."""
@@ -108,6 +117,20 @@ class _Lender:
     denoiser: str
     taken: Mapping[str, Offer]
     lacking: tuple[str, ...]
+
+
+def _chosen(
+    path: Path, found: Finding, own: Sequence[Offer], neighbours: Sequence[Path]
+) -> _Lender:
+    """Return the first folder all of whose parts are here; raises ModelUnavailable."""
+    offers = offers_of(neighbours)
+    lenders = [
+        _lender(folder, lent, found, own, offers) for folder, lent in _kin(found, neighbours)
+    ]
+    lender = next((one for one in lenders if not one.lacking), None)
+    if lender is None:
+        raise ModelUnavailable(_missing(path, found, lenders))
+    return lender
 
 
 def _kin(found: Finding, neighbours: Iterable[Path]) -> list[tuple[Path, Finding]]:

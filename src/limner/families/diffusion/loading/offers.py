@@ -101,9 +101,14 @@ def _alone(path: Path) -> Iterator[Offer]:
         return
     if found.kind not in (Kind.TEXT_ENCODER, Kind.AUTOENCODER) or found.precision in UNREAD:
         return
-    autoencodes = found.kind is Kind.AUTOENCODER
-    family = _autoencoder_of(found.family) if autoencodes and found.family else ""
-    yield Offer(path, "", Part(header.tensors), found.precision, autoencodes, family)
+    part = Part(header.tensors)
+    if found.kind is Kind.TEXT_ENCODER:
+        yield Offer(path, "", part, found.precision, autoencodes=False)
+    elif found.family:
+        prefix = next((one for one in AUTOENCODER_PREFIXES if part.under(one).tensors), "")
+        inner = part.under(prefix) if prefix else part
+        family = _autoencoder_of(found.family)
+        yield Offer(path, prefix, inner, found.precision, autoencodes=True, family=family)
 
 
 def _autoencoder_of(family: str) -> str:
