@@ -77,7 +77,10 @@ def test_a_folder_without_another_part_does_not_lend(tmp_path: Path) -> None:
     folder = tiny.save(tiny.flux(), tmp_path / "whole")
     shutil.rmtree(folder / "vae")
     path = files.save(tmp_path / "flux1-dev.safetensors", published.flux(), dtype="BF16")
-    with pytest.raises(ModelUnavailable, match="autoencoder"):
+    with pytest.raises(ModelUnavailable, match="weights of the autoencoder are not here"):
+        borrowed(path, recognise_file(path), [folder])
+    shutil.rmtree(folder / "transformer")
+    with pytest.raises(ModelUnavailable, match=r"pull FLUX.1-dev --descriptions"):
         borrowed(path, recognise_file(path), [folder])
 
 

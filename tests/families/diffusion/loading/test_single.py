@@ -234,6 +234,43 @@ def test_a_file_without_an_autoencoder_takes_that_of_another(
     assert np.array_equal(drawn("sdxl", loaded.pipeline, "epsilon"), expected)
 
 
+@pytest.mark.parametrize("naming", [lambda state: original.unet(state, layers=1), dict])
+def test_a_denoiser_of_few_steps_draws_with_single_files_alone(
+    naming: Callable[[Any], dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline = sdxl(tmp_path)
+    noise = dict(noise_of("sdxl", "lightning", "epsilon", False))
+    pipeline.scheduler = getattr(tiny.diffusers, str(noise["_class_name"])).from_config(noise)
+    expected = drawn(
+        "sdxl", load_pipeline(tiny.save(pipeline, tmp_path / "folder"), CPU), "epsilon"
+    )
+    path = original.save(
+        tmp_path / "sdxl_lightning_4step_unet.safetensors", naming(pipeline.unet.state_dict())
+    )
+    clip = original.clip(pipeline.text_encoder.state_dict())
+    parts = [
+        original.save(tmp_path / "a clip_l.safetensors", clip),
+        original.save(tmp_path / "clip_g.safetensors", dict(pipeline.text_encoder_2.state_dict())),
+        original.save(
+            tmp_path / "sdxl_vae.safetensors", original.vae(pipeline.vae.state_dict(), blocks=2)
+        ),
+    ]
+    described(pipeline, monkeypatch, "sdxl")
+    found = recognise_file(path)
+    assert (found.kind, found.variant) == (Kind.DENOISER, "lightning")
+    with opened(path, found, lambda: parts) as (folder, single):
+        loaded = load_fitting(folder, (WORK,), Placement(1), single)
+        assert "described by Limner (" in loan_of(folder, single, found)
+    assert np.array_equal(drawn("sdxl", loaded.pipeline, "epsilon"), expected)
+    with (
+        pytest.raises(
+            ModelUnavailable, match="Limner describes its other parts; weights of the autoencoder"
+        ),
+        opened(path, found, lambda: parts[1:2]),
+    ):
+        pass
+
+
 def test_a_model_that_says_zero_snr_is_asked_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,13 +7,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from limner.domain.errors import ModelUnavailable, WeightsRejected
 from limner.families.diffusion.known.facts import Facts, architecture_of, facts_of, title_of
+from limner.families.diffusion.known.stable_parts import PARTS
 from limner.families.diffusion.loading.numbers import UNREAD
 from limner.families.diffusion.loading.offers import Offer, choose, offers_of, offers_within
 from limner.families.diffusion.loading.own import as_its_own
-from limner.families.diffusion.loading.single import Single, describes_itself, whole
+from limner.families.diffusion.loading.single import Single, describe, describes_itself, whole
 from limner.families.diffusion.recognition.finding import Finding, Kind
 from limner.families.diffusion.recognition.folders import (
     DENOISERS,
@@ -22,6 +24,7 @@ from limner.families.diffusion.recognition.folders import (
     read_pipeline,
     recognise_folder,
 )
+from limner.families.diffusion.recognition.headers import read_header
 
 
 def check_alone(path: Path, found: Finding) -> None:
@@ -43,13 +46,28 @@ def opened(
     `borrowed` do.
     """
     if not describes_itself(found):
-        yield borrowed(path, found, neighbours())
+        with _described(path, found, tuple(neighbours())) as every:
+            yield borrowed(path, found, every)
         return
     with whole(path, found) as (folder, single):
         yield (
             folder,
             single if "vae" in single.inside else _decoded(folder, single, found, neighbours),
         )
+
+
+@contextmanager
+def _described(
+    path: Path, found: Finding, neighbours: Sequence[Path]
+) -> Iterator[tuple[Path, ...]]:
+    """Give what may lend, for a while, and last the description of a Stable Diffusion of ours."""
+    if found.family not in PARTS or found.variant not in architecture_of(found.family).shared_parts:
+        yield tuple(neighbours)
+        return
+    with TemporaryDirectory(prefix="limner-") as written:
+        folder = Path(written) / "Limner"
+        describe(folder, found, read_header(path))
+        yield (*neighbours, folder)
 
 
 def loan_of(folder: Path, single: Single, found: Finding) -> str:
@@ -99,7 +117,8 @@ def lacking(path: Path, found: Finding, neighbours: Sequence[Path]) -> str:
     """Return what a file lacks that neither it nor others here have; empty where nothing."""
     try:
         if not describes_itself(found):
-            _chosen(path, found, offers_within(path, found), neighbours)
+            with _described(path, found, neighbours) as every:
+                _chosen(path, found, offers_within(path, found), every)
         elif "autoencoder" not in found.parts:
             with opened(path, found, lambda: neighbours):
                 pass
@@ -139,7 +158,9 @@ def _kin(found: Finding, neighbours: Iterable[Path]) -> list[tuple[Path, Finding
     kin = [
         (folder, lent)
         for folder, lent in seen
-        if lent.kind in (Kind.PIPELINE, Kind.LENDER) and lent.family == found.family
+        if lent.kind in (Kind.PIPELINE, Kind.LENDER)
+        and lent.family == found.family
+        and any((folder / one / "config.json").is_file() for one in DENOISERS)
     ]
     same = [one for one in kin if one[1].variant == found.variant]
     shared = set(architecture_of(found.family).shared_parts)
@@ -162,7 +183,7 @@ def _lender(
     lacking = lacking_parts(folder)
     pipeline = read_pipeline(folder, lacking)
     names = (*lacking, *pipeline.components)
-    denoiser = next(one for one in DENOISERS if one in names)
+    denoiser = next(one for one in DENOISERS if (folder / one / "config.json").is_file())
     taken, still = {}, []
     for name in names:
         if name == denoiser:
@@ -203,7 +224,8 @@ def _missing(path: Path, found: Finding, lenders: Sequence[_Lender]) -> str:
         parts = _listed([_called(facts, best, name) for name in best.lacking])
         return (
             f"{begin} {best.folder.name} describes its other parts; weights of {parts} are not "
-            "here. Get them as .safetensors, and tell Limner of them: limner models add PATH."
+            "here. Get them as .safetensors, or a diffusers folder of "
+            f"{title_of(found.family)} that has them, and tell Limner: limner models add PATH."
         )
     needed = [one for one in facts.text_encoders if one not in found.parts]
     needed += ["the autoencoder"] if "autoencoder" not in found.parts else []

@@ -1,6 +1,5 @@
 """Text encoders and autoencoders in single files, and which of them a model can be read with."""
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ from limner.domain.errors import WeightsRejected
 from limner.families.diffusion.known.facts import architecture_of
 from limner.families.diffusion.loading.numbers import UNREAD
 from limner.families.diffusion.recognition.finding import Finding, Kind
-from limner.families.diffusion.recognition.folders import INDEX
+from limner.families.diffusion.recognition.folders import INDEX, read_table
 from limner.families.diffusion.recognition.headers import read_header
 from limner.families.diffusion.recognition.layouts import (
     AUTOENCODER_PREFIXES,
@@ -77,8 +76,12 @@ def choose(offers: Iterable[Offer], folder: Path, name: str, family: str) -> Off
 
     Text encoders are told by their sizes. Of autoencoders, different ones are of the same size.
     """
-    class_name = str(_read(folder / INDEX)[name][1])
-    settings = _read(folder / name / "config.json")
+    try:
+        entry = read_table(folder / INDEX)[name]
+        settings = read_table(folder / name / "config.json")
+    except WeightsRejected:
+        return None
+    class_name = str(entry[1]) if isinstance(entry, list) else ""
     if name.startswith("text_encoder"):
         fitting = (one for one in offers if _encodes(one, class_name, settings))
     elif name == "vae":
@@ -135,8 +138,3 @@ def _decodes(offer: Offer, settings: Mapping[str, Any]) -> bool:
     part = offer.tensors
     latents = settings.get("latent_channels", settings.get("z_dim"))
     return latents in (part.inputs("decoder.conv_in"), part.inputs("decoder.conv1"))
-
-
-def _read(path: Path) -> dict[str, Any]:
-    table: dict[str, Any] = json.loads(path.read_bytes())
-    return table

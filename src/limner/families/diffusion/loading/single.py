@@ -25,6 +25,7 @@ from limner.families.diffusion.recognition.folders import INDEX, Component
 from limner.families.diffusion.recognition.headers import read_header
 from limner.families.diffusion.recognition.layouts import recognise_file
 from limner.families.diffusion.recognition.tensors import Header
+from limner.families.diffusion.recognition.tensors import Part as Tensors
 
 ENDINGS = frozenset({".safetensors", ".sft", ".gguf"})
 """What the names of weight files end with."""
@@ -147,7 +148,7 @@ def whole(path: Path, found: Finding) -> Iterator[tuple[Path, Single]]:
     header = read_header(path)
     with TemporaryDirectory(prefix="limner-") as written:
         folder = Path(written) / path.stem
-        _describe(folder, found, header)
+        describe(folder, found, header)
         inside = {"unet": found.prefix, **INSIDE[_key(found)]}
         if "autoencoder" in found.parts:
             inside["vae"] = _AUTOENCODER
@@ -158,10 +159,13 @@ def _key(found: Finding) -> str:
     return found.variant if found.variant in PARTS else found.family
 
 
-def _describe(folder: Path, found: Finding, header: Header) -> None:
-    """Write the descriptions of a model, as diffusers would have them beside the weights."""
+def describe(folder: Path, found: Finding, header: Header) -> None:
+    """Write the descriptions of a Stable Diffusion, as diffusers has them beside the weights."""
     parts = {name: dict(settings) for name, settings in PARTS[_key(found)].items()}
-    parts["unet"]["in_channels"] = header.tensors[f"{found.prefix}input_blocks.0.0.weight"].shape[1]
+    tensors = Tensors(header.tensors)
+    parts["unet"]["in_channels"] = tensors.inputs(f"{found.prefix}input_blocks.0.0") or (
+        tensors.inputs(f"{found.prefix}conv_in")
+    )
     facts = facts_of(found.family, found.variant)
     predicted = found.prediction or facts.prediction
     noise = noise_of(found.family, found.variant, predicted, "ztsnr" in header.tensors)

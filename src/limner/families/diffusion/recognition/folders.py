@@ -87,7 +87,7 @@ def lacking_parts(folder: Path) -> tuple[str, ...]:
     """
     return tuple(
         name
-        for name, entry in _read(folder / INDEX).items()
+        for name, entry in read_table(folder / INDEX).items()
         if _is_part(entry)
         and _has_weights(folder, name)
         and not any(path.suffix in (".safetensors", *PICKLES) for path in _entries(folder / name))
@@ -109,7 +109,7 @@ def read_pipeline(folder: Path, given: Collection[str] = ()) -> Pipeline:
 
     Parts that are `given` come from elsewhere and are passed over.
     """
-    index = _read(folder / INDEX)
+    index = read_table(folder / INDEX)
     class_name = index.get("_class_name")
     if not isinstance(class_name, str):
         raise WeightsRejected(f"{folder.name} has a {INDEX} that names no pipeline. Get it again.")
@@ -119,7 +119,7 @@ def read_pipeline(folder: Path, given: Collection[str] = ()) -> Pipeline:
         if _is_part(entry) and name not in given and _has_weights(folder, name)
     }
     scheduler = folder / "scheduler" / "scheduler_config.json"
-    predicted = _read(scheduler).get("prediction_type") if scheduler.is_file() else ""
+    predicted = read_table(scheduler).get("prediction_type") if scheduler.is_file() else ""
     return Pipeline(class_name, index, components, str(predicted or ""))
 
 
@@ -169,7 +169,7 @@ def _component(folder: Path, name: str, class_name: str) -> Component:
             else "has no weights here. Get the whole folder"
         )
         raise WeightsRejected(f"The part “{name}” of {folder.name} {reason}.")
-    return Component(class_name, _read(settings) if settings.is_file() else {}, weights)
+    return Component(class_name, read_table(settings) if settings.is_file() else {}, weights)
 
 
 def _weights(folder: Path) -> tuple[Path, ...]:
@@ -195,7 +195,7 @@ def _entries(folder: Path) -> Iterator[Path]:
 
 
 def _shards(index: Path) -> tuple[Path, ...]:
-    listed = _read(index).get("weight_map")
+    listed = read_table(index).get("weight_map")
     names = {str(one) for one in listed.values()} if isinstance(listed, dict) else set()
     if not names or len(names) > _MOST_SHARDS or any(Path(name).name != name for name in names):
         raise WeightsRejected(f"{index.name} lists no shards that could be read. Get it again.")
@@ -209,7 +209,7 @@ def _shards(index: Path) -> tuple[Path, ...]:
     return paths
 
 
-def _read(path: Path) -> Mapping[str, object]:
+def read_table(path: Path) -> Mapping[str, object]:
     """Return a JSON table of bounded length; raises WeightsRejected where it is none."""
     try:
         if path.stat().st_size > _LONGEST:
@@ -259,7 +259,7 @@ def _lender(folder: Path, lacking: tuple[str, ...]) -> Finding:
     pipeline = read_pipeline(folder, lacking)
     words = Words(*_words(folder, pipeline))
     unet = folder / "unet" / "config.json"
-    width = _read(unet).get("cross_attention_dim") if unet.is_file() else None
+    width = read_table(unet).get("cross_attention_dim") if unet.is_file() else None
     described = described_by(pipeline.class_name, width, words)
     if described is None:
         return _other(pipeline)
