@@ -13,6 +13,8 @@ from limner.families.diffusion.family import DiffusionFamily
 from limner.families.diffusion.known.facts import ARCHITECTURES, FACTS
 from limner.families.diffusion.known.stable_parts import noise_of
 from limner.families.diffusion.loading.lending import borrowed
+from limner.families.diffusion.loading.own import as_its_own
+from limner.families.diffusion.loading.single import Single
 from limner.families.diffusion.recognition.layouts import recognise_file
 from tests.families.diffusion import files, published
 
@@ -162,3 +164,24 @@ def test_noise_is_that_of_the_file_where_the_folder_predicts_otherwise(tmp_path:
     folder = tiny.save(tiny.sdxl(), tmp_path / "base")
     _, single = borrowed(path, recognise_file(path), [folder])
     assert single.beside["scheduler"].config == wanted.scheduler.config
+
+
+@pytest.mark.parametrize(
+    ("shapes", "expected"),
+    [
+        (published.sd3(), (24, 24, 1536, 192, [], None)),
+        (published.sd3(2432, 38, style="normed"), (38, 38, 2432, 192, [], "rms_norm")),
+        (published.sd3(places=384 * 384, style="dual"), (24, 24, 1536, 384, [0], "rms_norm")),
+    ],
+)
+def test_sizes_of_stable_diffusion_3_are_told_by_the_original_names(
+    shapes: published.Shapes, expected: tuple[Any, ...], tmp_path: Path
+) -> None:
+    path = files.save(tmp_path / "sd3.safetensors", shapes)
+    described = tmp_path / "transformer" / "config.json"
+    described.parent.mkdir()
+    described.write_text('{"attention_head_dim": 64}')
+    found = recognise_file(path)
+    own = as_its_own(Single(path, {"transformer": ""}), "transformer", found, tmp_path)
+    assert tuple(own.settings["transformer"].values()) == expected
+    assert own.beside == {}

@@ -12,6 +12,7 @@ import pytest
 from limner.domain.errors import ModelUnavailable, WeightsRejected
 from limner.families.diffusion import family
 from limner.families.diffusion.loading.lending import borrowed, loan_of
+from limner.families.diffusion.loading.modules import Incomplete, module_of
 from limner.families.diffusion.recognition.layouts import recognise_file
 
 pytest.importorskip("diffusers", reason="diffusers comes with the extra [torch]")
@@ -284,3 +285,21 @@ def test_what_a_file_lacks_is_told_from_headers(tmp_path: Path) -> None:
     vae = files.save(tmp_path / "sdxl_vae.safetensors", only)
     assert family.STABLE_DIFFUSION_XL.lacks(base, [vae]) == ""
     assert family.STABLE_DIFFUSION_XL.lacks(vae, []) == ""
+
+
+def test_the_autoencoder_of_flux2_is_read_under_its_original_names(tmp_path: Path) -> None:
+    wanted = tiny.flux2_klein().vae
+    wanted.bn.running_mean.data = torch.randn_like(wanted.bn.running_mean)
+    wanted.save_pretrained(tmp_path / "vae")
+    state = {
+        re.sub(
+            r"^(post_)?quant_conv", lambda one: f"{'de' if one[1] else 'en'}coder.{one[0]}", key
+        ): one
+        for key, one in original.vae(wanted.state_dict(), 2).items()
+    }
+    options = {"config": str(tmp_path), "subfolder": "vae", "torch_dtype": torch.float32}
+    read = module_of(type(wanted), "vae", state, "", options).state_dict()
+    assert all(torch.equal(read[key], one) for key, one in wanted.state_dict().items())
+    state.pop("bn.running_var")
+    with pytest.raises(Incomplete):
+        module_of(type(wanted), "vae", state, "", options)

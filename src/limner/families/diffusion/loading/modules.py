@@ -3,8 +3,9 @@
 Those of the original code, of ComfyUI, of diffusers and of transformers, up to 4 and from 5 on.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from limner.families.diffusion.loading.numbers import converters
@@ -38,8 +39,8 @@ def module_of(
         tensors = _as_converted(tensors, prefix)
     else:
         tensors = {key.removeprefix(prefix): tensor for key, tensor in tensors.items()}
-        if "Qwen" in kind.__name__:
-            return _video_autoencoder(kind, tensors, options)
+        if kind.__name__ in _CONVERTED:
+            return _converted(kind, tensors, options)
     try:
         return _checked(kind.from_single_file(tensors, local_files_only=True, **options))
     except NotImplementedError as error:  # no device takes what has no numbers
@@ -93,14 +94,40 @@ def _text_encoder(kind: Any, tensors: dict[str, Any], options: Mapping[str, Any]
     return part
 
 
-def _video_autoencoder(kind: Any, tensors: dict[str, Any], options: Mapping[str, Any]) -> Any:
-    """Return the autoencoder of Qwen-Image, whose original names are those of Wan 2.1."""
+def _converted(kind: Any, tensors: dict[str, Any], options: Mapping[str, Any]) -> Any:
+    """Return an autoencoder of a class that `from_single_file` does not know."""
     config = kind.load_config(options["config"], subfolder=options["subfolder"])
     part = kind.from_config(config).to(options["torch_dtype"])
-    wanted = part.state_dict().keys()
+    wanted = {key for key in part.state_dict() if not key.endswith(".num_batches_tracked")}
     if not wanted <= tensors.keys():
-        tensors = converters().convert_wan_vae_to_diffusers(tensors)
+        tensors = _CONVERTED[kind.__name__](tensors, config)
     if not wanted <= tensors.keys():
         raise Incomplete
-    part.load_state_dict({key: tensors[key] for key in wanted})
+    part.load_state_dict({key: tensors[key] for key in wanted}, strict=False)
     return part.eval()
+
+
+def _wan(tensors: dict[str, Any], _: Any) -> dict[str, Any]:
+    converted: dict[str, Any] = converters().convert_wan_vae_to_diffusers(tensors)
+    return converted
+
+
+def _flux2(tensors: dict[str, Any], config: Any) -> dict[str, Any]:
+    """Two of its convolutions are within what they come after or before; latents are normed."""
+    outer = {
+        key.replace("encoder.quant_conv.", "quant_conv.").replace(
+            "decoder.post_quant_conv.", "post_quant_conv."
+        ): tensor
+        for key, tensor in tensors.items()
+    }
+    norms = {key: tensor for key, tensor in outer.items() if key.startswith("bn.")}
+    return {**converters().convert_ldm_vae_checkpoint(outer, config), **norms}
+
+
+_CONVERTED: Mapping[str, Callable[[dict[str, Any], Any], dict[str, Any]]] = MappingProxyType(
+    {"AutoencoderKLQwenImage": _wan, "AutoencoderKLFlux2": _flux2}
+)
+"""What turns the original names of an autoencoder, by its class."""
+
+AUTOENCODERS = frozenset({"AutoencoderKL", *_CONVERTED})
+"""Classes of autoencoders that are read from single files."""

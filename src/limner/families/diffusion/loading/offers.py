@@ -7,6 +7,7 @@ from typing import Any
 
 from limner.domain.errors import WeightsRejected
 from limner.families.diffusion.known.facts import architecture_of
+from limner.families.diffusion.loading.modules import AUTOENCODERS
 from limner.families.diffusion.loading.numbers import UNREAD
 from limner.families.diffusion.recognition.finding import Finding, Kind
 from limner.families.diffusion.recognition.folders import INDEX, read_table
@@ -24,10 +25,6 @@ _BITS = {"F64": 64, "F32": 32, "BF16": 16, "F16": 16}
 
 _EMBEDDINGS = ("token_embedding.weight", "shared.weight", "embed_tokens.weight")
 """How the name of a text encoder's embeddings of words ends."""
-
-
-_READ = ("AutoencoderKL", "AutoencoderKLQwenImage")
-"""Classes of autoencoders whose original names are known."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +84,7 @@ def choose(offers: Iterable[Offer], folder: Path, name: str, family: str) -> Off
     elif name == "vae":
         wanted = _autoencoder_of(family)
         fitting = (one for one in offers if one.family == wanted and _decodes(one, settings))
-        if class_name not in _READ:
+        if class_name not in AUTOENCODERS:
             return None
     else:
         return None
