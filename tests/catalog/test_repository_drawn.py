@@ -82,7 +82,7 @@ def test_flux_krea_from_a_hub_to_a_picture(
     options = ("--steps", "1", "--size", "1024x1024", "--no-preview", "--out")
     assert limner(*drawn, *options, "first.png") == 0
     assert (tmp_path / "first.png").is_file()
-    recipe = recipe_of(tmp_path)
+    recipe = asset_of().recipe
     assert recipe.model.name == "FLUX.1-Krea-dev"
     assert recipe.guidance == 4.5
     assert limner("replay", "first.png") == 0
@@ -115,7 +115,10 @@ def test_the_files_of_comfyui_draw_with_descriptions_alone(
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(files[f"{there}.safetensors"])
     assert limner("models", "add", str(places), "--no-hash") == 0
-    assert "To draw, CLIP-L, T5-XXL and the autoencoder are needed" in capfd.readouterr().out
+    assert (
+        "To draw, CLIP-L, T5-XXL and the descriptions of its parts are needed, too"
+        in capfd.readouterr().out
+    )
     drawn = ("generate", "a lighthouse", "--model", "flux1-krea-dev", "--seed", "5")
     options = ("--steps", "1", "--size", "1024x1024", "--no-preview", "--out")
     assert limner(*drawn, *options, "first.png") == 5
@@ -127,17 +130,20 @@ def test_the_files_of_comfyui_draw_with_descriptions_alone(
     assert limner("models", "add", str(places), "--no-hash") == 0
     assert "The denoiser of FLUX.1 (krea-dev), without" in capfd.readouterr().out
     assert limner(*drawn, *options, "first.png") == 0
-    assert recipe_of(tmp_path).guidance == 4.5
+    fitting = asset_of().environment.fitting
+    assert "text_encoder of clip_l.safetensors, text_encoder_2 of t5xxl_fp16.saf" in fitting
+    assert "vae of ae.safetensors, described by FLUX.1-Krea-dev-descriptions (" in fitting
     assert limner("replay", "first.png") == 0
+    assert limner("doctor", "--model", "flux1-krea-dev", "--size", "1024x1024") == 0
 
 
 def holds(path: Path, word: bytes) -> bool:
     return path.is_file() and word in path.read_bytes()
 
 
-def recipe_of(folder: Path) -> Any:
+def asset_of() -> Any:
     from limner.app.settings import read_settings
 
     with wiring.open_desk(read_settings()) as desk:
         [asset] = desk.studio.library.list(desk.workspace)
-        return asset.recipe
+        return asset

@@ -250,7 +250,7 @@ def test_what_lies_beside_the_denoiser_goes_before_what_lies_elsewhere(tmp_path:
     assert loan_of(*borrowed(path, found, [folder]), found).startswith("described by FLUX.1-dev (")
     with pytest.raises(ModelUnavailable, match=r"models pull FLUX.1-dev --descriptions") as raised:
         borrowed(path, replace(found, parts=("CLIP-L", "T5-XXL", "autoencoder")), others)
-    assert "To draw, the descriptions of its parts are needed, too." in raised.value.message
+    assert "To draw, the descriptions of its parts are needed, too. `limner" in raised.value.message
 
 
 @pytest.mark.parametrize(
@@ -270,7 +270,9 @@ def test_a_part_that_lacks_tensors_is_refused(part: int, lost: str, tmp_path: Pa
 
 def test_what_a_file_lacks_is_told_from_headers(tmp_path: Path) -> None:
     path = files.save(tmp_path / "z_image_turbo.safetensors", published.z_image())
-    assert "To draw, Qwen3 4B and the autoencoder" in family.Z_IMAGE.lacks(path, [])
+    assert "To draw, Qwen3 4B, the autoencoder and the descriptions" in family.Z_IMAGE.lacks(
+        path, []
+    )
     folder = tiny.save(tiny.z_image(), tmp_path / "Z-Image-Turbo")
     assert family.Z_IMAGE.lacks(path, [folder]) == ""
     told = family.Z_IMAGE.lacks(path, [bare(folder)])

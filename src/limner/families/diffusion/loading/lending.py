@@ -13,7 +13,13 @@ from limner.domain.errors import ModelUnavailable, WeightsRejected
 from limner.families.diffusion.known.facts import Facts, architecture_of, facts_of, title_of
 from limner.families.diffusion.known.stable_parts import PARTS
 from limner.families.diffusion.loading.numbers import UNREAD
-from limner.families.diffusion.loading.offers import Offer, choose, offers_of, offers_within
+from limner.families.diffusion.loading.offers import (
+    Offer,
+    autoencoder_of,
+    choose,
+    offers_of,
+    offers_within,
+)
 from limner.families.diffusion.loading.own import as_its_own
 from limner.families.diffusion.loading.single import Single, describe, describes_itself, whole
 from limner.families.diffusion.recognition.finding import Finding, Kind
@@ -148,7 +154,7 @@ def _chosen(
     ]
     lender = next((one for one in lenders if not one.lacking), None)
     if lender is None:
-        raise ModelUnavailable(_missing(path, found, lenders))
+        raise ModelUnavailable(_missing(path, found, lenders, offers))
     return lender
 
 
@@ -215,8 +221,11 @@ _SAID = {"sd1": "sd15", "sd2": "sd2", "sdxl": "sdxl"}
 """What names of autoencoders say that is told from the names alone, by family."""
 
 
-def _missing(path: Path, found: Finding, lenders: Sequence[_Lender]) -> str:
+def _missing(
+    path: Path, found: Finding, lenders: Sequence[_Lender], offers: Sequence[Offer]
+) -> str:
     facts = facts_of(found.family, found.variant)
+    family = autoencoder_of(found.family)
     what = "the denoiser of " if found.kind is Kind.DENOISER else ""
     begin = f"{path.name} is {what}{facts.title}{' alone' if what else ''}."
     if lenders:
@@ -227,20 +236,22 @@ def _missing(path: Path, found: Finding, lenders: Sequence[_Lender]) -> str:
             "here. Get them as .safetensors, or a diffusers folder of "
             f"{title_of(found.family)} that has them, and tell Limner: limner models add PATH."
         )
-    needed = [one for one in facts.text_encoders if one not in found.parts]
-    needed += ["the autoencoder"] if "autoencoder" not in found.parts else []
-    wanted = f"{_listed(needed)} are needed, too, and " if needed else ""
-    described = f"{wanted}the descriptions of its parts" + ("" if needed else " are needed, too")
-    repository = facts.repositories[0].name if facts.repositories else ""
+    here = {*found.parts, *(one.called for one in offers if one.family in ("", family))}
+    needed = [one for one in facts.text_encoders if one not in here]
+    needed += ["the autoencoder"] if "autoencoder" not in here else []
+    described = _listed([*needed, "the descriptions of its parts"])
+    begin = f"{begin} To draw, {described} are needed, too."
+    if not facts.repositories:
+        return f"{begin} Get the folder of {facts.title}: limner models add FOLDER."
+    repository = facts.repositories[0].name
     name = repository.partition("/")[2]
-    get = (
-        f"`limner models pull {name} --descriptions` gets the descriptions (a few MB). For the "
-        f"weights, tell Limner of files of them, or of the folder of {facts.title} ({repository} "
-        "on the model hub)"
-        if repository
-        else f"Get the folder of {facts.title}, and tell Limner of it"
+    get = f"`limner models pull {name} --descriptions` gets the descriptions (a few MB)"
+    if not needed:
+        return f"{begin} {get}."
+    return (
+        f"{begin} {get}. For the weights, tell Limner of files of them, or of the folder of "
+        f"{facts.title} ({repository} on the model hub): limner models add PATH."
     )
-    return f"{begin} To draw, {described}. {get}: limner models add PATH."
 
 
 def _called(facts: Facts, lender: _Lender, name: str) -> str:

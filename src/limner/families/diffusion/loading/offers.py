@@ -42,6 +42,11 @@ class Offer:
     family: str = ""
 
     @property
+    def called(self) -> str:
+        """What it is, as a sheet of facts calls it."""
+        return "autoencoder" if self.autoencodes else text_encoder(self.tensors)
+
+    @property
     def rank(self) -> tuple[int, str]:
         """What comes first is taken: the widest precision, then the first name."""
         scaled = 1 if self.precision.endswith("scaled") else 0
@@ -63,7 +68,7 @@ def offers_within(path: Path, found: Finding) -> tuple[Offer, ...]:
         autoencodes = prefix in AUTOENCODER_PREFIXES
         if part.tensors and (autoencodes or text_encoder(part)):
             precision = precision_of(Header(header.format, part.tensors))
-            family = _autoencoder_of(found.family) if autoencodes else ""
+            family = autoencoder_of(found.family) if autoencodes else ""
             offers.append(Offer(path, prefix, part, precision, autoencodes, family))
     return tuple(offers)
 
@@ -82,7 +87,7 @@ def choose(offers: Iterable[Offer], folder: Path, name: str, family: str) -> Off
     if name.startswith("text_encoder"):
         fitting = (one for one in offers if _encodes(one, class_name, settings))
     elif name == "vae":
-        wanted = _autoencoder_of(family)
+        wanted = autoencoder_of(family)
         fitting = (one for one in offers if one.family == wanted and _decodes(one, settings))
         if class_name not in AUTOENCODERS:
             return None
@@ -107,18 +112,19 @@ def _alone(path: Path) -> Iterator[Offer]:
     elif found.family:
         prefix = next((one for one in AUTOENCODER_PREFIXES if part.under(one).tensors), "")
         inner = part.under(prefix) if prefix else part
-        family = _autoencoder_of(found.family)
+        family = autoencoder_of(found.family)
         yield Offer(path, prefix, inner, found.precision, autoencodes=True, family=family)
 
 
-def _autoencoder_of(family: str) -> str:
+def autoencoder_of(family: str) -> str:
+    """Return the family whose autoencoder a family has."""
     return architecture_of(family).autoencoder or family
 
 
 def _encodes(offer: Offer, class_name: str, settings: Mapping[str, Any]) -> bool:
     if offer.autoencodes:
         return False
-    inner = settings.get("text_config", settings)
+    inner = {**settings, **settings.get("text_config", {})}
     width = inner.get("hidden_size", inner.get("d_model"))
     part = offer.tensors
     shapes = {tensor.shape for name, tensor in part.tensors.items() if name.endswith(_EMBEDDINGS)}
