@@ -36,6 +36,7 @@ from limner.families.diffusion.loading.ways import load_fitting  # noqa: E402
 from limner.families.family import Placement  # noqa: E402
 from tests.families.diffusion import original, tiny  # noqa: E402
 from tests.families.diffusion.drawing.test_driver import CPU, Witness, order_of  # noqa: E402
+from tests.families.diffusion.loading.test_single_denoisers import packed  # noqa: E402
 from tests.families.diffusion.loading.test_ways import WORK  # noqa: E402
 
 WORDS = {"vocab_size": 49_408, "eos_token_id": 2, "bos_token_id": 0, "pad_token_id": 1}
@@ -262,6 +263,10 @@ def test_a_denoiser_of_few_steps_draws_with_single_files_alone(
         loaded = load_fitting(folder, (WORK,), Placement(1), single)
         assert "described by Limner (" in loan_of(folder, single, found)
     assert np.array_equal(drawn("sdxl", loaded.pipeline, "epsilon"), expected)
+    packed(path.with_suffix(".gguf"), naming(pipeline.unet.state_dict()), flat=True)
+    with opened(path.with_suffix(".gguf"), found, lambda: parts) as (folder, single):
+        narrow = load_fitting(folder, (WORK,), Placement(1), single).pipeline
+    assert np.abs(drawn("sdxl", narrow, "epsilon").astype(int) - expected).mean() < 10
     with (
         pytest.raises(
             ModelUnavailable, match="Limner describes its other parts; weights of the autoencoder"
