@@ -138,6 +138,47 @@ def test_a_diffusers_repository_brings_what_it_needs_and_no_more(
         models.request("Paint", "fp16", listener, listener.token)
 
 
+def test_descriptions_are_pulled_without_weights_and_stand_beside_the_whole(
+    models: Models, site: Site, home: Path, tmp_path: Path, listener: Listener
+) -> None:
+    files = small_pipeline(tmp_path / "there")
+    index = {"weight_map": {"conv_in.weight": "diffusion_pytorch_model-00001-of-00001.safetensors"}}
+    files["unet/diffusion_pytorch_model.safetensors.index.json"] = json.dumps(index).encode()
+    publish_repository(site, "someone/Paint", files)
+    card = models.request("someone/Paint", None, listener, listener.token, descriptions=True)
+    models.catalog.pull(card, listener, listener.token)
+    described = {name for name in NEEDED if name.endswith(".json")}
+    assert set(contents(home / "Paint-descriptions")) == described
+    assert card.title == "Descriptions of someone/Paint"
+    assert models.catalog.find("Paint-descriptions").family == ""
+    again = models.request("someone/Paint", None, listener, listener.token, descriptions=True)
+    assert again == card
+    with pytest.raises(WeightsRejected, match="“unet” of Paint-descriptions has no weights here"):
+        models.catalog.recognise(card)
+    assert home / "Paint-descriptions" in models.catalog.lenders()
+    whole = pull(models, "someone/Paint", listener)
+    assert set(contents(home / "Paint")) == {*NEEDED, *index_of(files)}
+    assert whole.name == "Paint"
+    assert models.catalog.find("someone/Paint").name == "Paint"
+
+
+def index_of(files: dict[str, bytes]) -> list[str]:
+    return [name for name in files if name.endswith(".index.json")]
+
+
+@pytest.mark.parametrize(
+    ("name", "variant"),
+    [("someone/Paint", "fp16"), ("someone/Paint:whole.safetensors", None), ("someone/one", None)],
+)
+def test_descriptions_are_those_of_a_whole_folder(
+    name: str, variant: str | None, models: Models, site: Site, tmp_path: Path, listener: Listener
+) -> None:
+    publish_repository(site, "someone/Paint", small_pipeline(tmp_path / "there"))
+    publish_repository(site, "someone/one", {"x.safetensors": b"x"})
+    with pytest.raises(InvalidOption, match="whole diffusers folders"):
+        models.request(name, variant, listener, listener.token, descriptions=True)
+
+
 def test_a_pin_is_enough_without_the_hubs_word(
     models: Models, site: Site, home: Path, tmp_path: Path, listener: Listener
 ) -> None:

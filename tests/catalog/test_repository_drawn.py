@@ -82,7 +82,7 @@ def test_flux_krea_from_a_hub_to_a_picture(
     options = ("--steps", "1", "--size", "1024x1024", "--no-preview", "--out")
     assert limner(*drawn, *options, "first.png") == 0
     assert (tmp_path / "first.png").is_file()
-    recipe = recipe_of(tmp_path)
+    recipe = asset_of().recipe
     assert recipe.model.name == "FLUX.1-Krea-dev"
     assert recipe.guidance == 4.5
     assert limner("replay", "first.png") == 0
@@ -94,13 +94,56 @@ def test_flux_krea_from_a_hub_to_a_picture(
     assert not pulled.exists()
 
 
+def test_the_files_of_comfyui_draw_with_descriptions_alone(
+    limner: Limner,
+    site: Site,
+    files: dict[str, bytes],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    publish_repository(site, "black-forest-labs/FLUX.1-Krea-dev", files)
+    weights = {
+        "transformer/diffusion_pytorch_model": "diffusion_models/flux1-krea-dev",
+        "text_encoder/model": "text_encoders/clip_l",
+        "text_encoder_2/model": "text_encoders/t5xxl_fp16",
+        "vae/diffusion_pytorch_model": "vae/ae",
+    }
+    places = tmp_path / "ComfyUI" / "models"
+    for there, here in weights.items():
+        path = places / f"{here}.safetensors"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(files[f"{there}.safetensors"])
+    assert limner("models", "add", str(places), "--no-hash") == 0
+    assert (
+        "To draw, CLIP-L, T5-XXL and the descriptions of its parts are needed, too"
+        in capfd.readouterr().out
+    )
+    drawn = ("generate", "a lighthouse", "--model", "flux1-krea-dev", "--seed", "5")
+    options = ("--steps", "1", "--size", "1024x1024", "--no-preview", "--out")
+    assert limner(*drawn, *options, "first.png") == 5
+    assert "limner models pull FLUX.1-Krea-dev --descriptions" in capfd.readouterr().err
+    assert limner("models", "pull", "FLUX.1-Krea-dev", "--descriptions") == 0
+    assert not [path for path, _ in site.requests if path.endswith(".safetensors")]
+    monkeypatch.setenv("LIMNER_OFFLINE", "1")
+    capfd.readouterr()
+    assert limner("models", "add", str(places), "--no-hash") == 0
+    assert "The denoiser of FLUX.1 (krea-dev), without" in capfd.readouterr().out
+    assert limner(*drawn, *options, "first.png") == 0
+    fitting = asset_of().environment.fitting
+    assert "text_encoder of clip_l.safetensors, text_encoder_2 of t5xxl_fp16.saf" in fitting
+    assert "vae of ae.safetensors, described by FLUX.1-Krea-dev-descriptions (" in fitting
+    assert limner("replay", "first.png") == 0
+    assert limner("doctor", "--model", "flux1-krea-dev", "--size", "1024x1024") == 0
+
+
 def holds(path: Path, word: bytes) -> bool:
     return path.is_file() and word in path.read_bytes()
 
 
-def recipe_of(folder: Path) -> Any:
+def asset_of() -> Any:
     from limner.app.settings import read_settings
 
     with wiring.open_desk(read_settings()) as desk:
         [asset] = desk.studio.library.list(desk.workspace)
-        return asset.recipe
+        return asset

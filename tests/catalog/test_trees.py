@@ -153,12 +153,12 @@ def test_a_diffusers_folder_counts_once_with_its_loose_files(tmp_path: Path) -> 
     ]
 
 
-def test_a_diffusers_folder_that_lacks_a_part_is_refused(tmp_path: Path) -> None:
+def test_a_diffusers_folder_that_lacks_a_part_is_a_lender(tmp_path: Path) -> None:
     folder = pipeline(tmp_path / "sd")
     (folder / "vae" / "diffusion_pytorch_model.safetensors").unlink()
     (entry,) = scan([tmp_path])
     assert entry.path == folder
-    assert entry.found.kind is Kind.REFUSED
+    assert entry.found.kind is Kind.LENDER
     assert "vae" in entry.found.reason
 
 

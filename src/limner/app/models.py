@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from limner.catalog.catalog import Catalog
@@ -16,7 +16,7 @@ from limner.domain.errors import InvalidOption, InvalidRequest, ModelNotFound, M
 from limner.domain.event import CancelToken, Happening, Notice
 from limner.domain.naming import close_to
 from limner.domain.recipe import AdapterRef, ModelRef, Task
-from limner.families.family import Family, Watch
+from limner.families.family import Borrows, Family, Watch
 
 _FIRST_CHOICE = {
     Task.TEXT_TO_IMAGE: "vellum",
@@ -107,7 +107,16 @@ class Models:
 
         Raises ModelNotFound where that is nothing, WeightsRejected for a file that is refused.
         """
-        return self.catalog.collection.add(path)
+        found = self.catalog.collection.add(path)
+        lenders = self.catalog.lenders()
+        return tuple(self._told(one, lenders) for one in found)
+
+    def _told(self, found: Found, lenders: Sequence[Path]) -> Found:
+        """Return what was found, its reason saying what it lacks to be drawn with."""
+        family = self.catalog.families.get(found.family)
+        if not (found.usable and isinstance(family, Borrows)):
+            return found
+        return replace(found, reason=family.lacks(found.path, lenders) or found.reason)
 
     def within(self, path: Path) -> tuple[Found, ...]:
         """Return what lies at a path, in one of the user's places; raises ModelNotFound."""
@@ -226,27 +235,31 @@ class Models:
         variant: str | None,
         tell: Callable[[Happening], None],
         token: CancelToken,
+        descriptions: bool = False,
     ) -> ModelCard:
         """Return the card to pull: by a known name, or `OWNER/NAME[@REVISION][:FILE]` of the hub.
 
-        A repository is pinned at its commit, and told of. A published model goes by the name of
-        its repository alone, too. Raises InvalidOption, ModelNotFound and PullFailed.
+        A repository is pinned at its commit, and told of; with `descriptions`, without weights. A
+        published model goes by the name of its repository alone, too. Raises InvalidOption,
+        ModelNotFound and PullFailed.
         """
         known = published_as(name, self.catalog.families.values())
-        if "/" not in name and (known is None or name in self.catalog.names()):
+        here = known is None or name in self.catalog.names()
+        if "/" not in name and here and not descriptions:
             if variant:
                 raise InvalidOption(
                     f"--variant is for a repository that is not here yet; {name} has the files "
                     "that it was pinned with."
                 )
             return self.catalog.find(name)
-        asked = parse(known.repository if known else name)
+        asked = replace(parse(known.repository if known else name), descriptions=descriptions)
         card = self.catalog.request(asked, variant, Watch(tell, token))
+        size, unit = (card.bytes / 1e9, "GB") if card.bytes >= 1e7 else (card.bytes / 1e6, "MB")
         tell(
             Notice(
                 "pinned",
                 f"{card.name} is {asked.repository} at commit {commit_of(card)[:12]}: "
-                f"{len(card.files)} files, {card.bytes / 1e9:.2f} GB.",
+                f"{len(card.files)} files, {size:.2f} {unit}.",
             )
         )
         return card

@@ -267,7 +267,7 @@ class Catalog:
         Raises ModelUnavailable when one is absent and WeightsRejected when its bytes differ.
         """
         found = _installed(card, tuple(self._shelf.look(card, file) for file in card.files))
-        return replace(found, neighbours=self._folders)
+        return replace(found, neighbours=self.lenders)
 
     def pull(
         self,
@@ -362,10 +362,9 @@ class Catalog:
         self._shelf.remember({file.sha256: paths[file.name] for file in card.files})
         return self._statements.on(card)
 
-    def _folders(self) -> tuple[Path, ...]:
-        """Return the folders of the models that are here, the user's own first."""
-        pulled = (self._shelf.folder(card) for card in self._pins.all())
-        return (*self.collection.folders(), *pulled)
+    def lenders(self) -> tuple[Path, ...]:
+        """Return the models that are here and may lend parts, the user's own first."""
+        return (*self.collection.lenders(), *self._pins.lenders())
 
     def _lock_of(self, card: ModelCard) -> Path:
         return inside(self._ways.downloads, f"{card.name}.lock")

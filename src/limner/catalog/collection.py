@@ -26,8 +26,17 @@ _MOST_FOLDERS = 20_000
 _LISTS = (".yaml", ".yml")
 
 _PARTS = frozenset(
-    {Kind.AUTOENCODER, Kind.PREVIEW, Kind.TEXT_ENCODER, Kind.IMAGE_ENCODER, Kind.EMBEDDING}
+    {
+        Kind.LENDER,
+        Kind.AUTOENCODER,
+        Kind.PREVIEW,
+        Kind.TEXT_ENCODER,
+        Kind.IMAGE_ENCODER,
+        Kind.EMBEDDING,
+    }
 )
+
+_LENDING = frozenset({Kind.LENDER, Kind.AUTOENCODER, Kind.TEXT_ENCODER})
 
 _UNREAD = "0" * 64
 """The sha256 of every file while only headers are read."""
@@ -116,9 +125,13 @@ class Collection:
         found = _called(name, self._distinct(self._read()))
         return found or _called(name, self.all())
 
-    def folders(self) -> tuple[Path, ...]:
-        """Return the folders of whole models in the places, in order of their names."""
-        return tuple(one.path for one in self.all() if one.usable and one.kind == Kind.PIPELINE)
+    def lenders(self) -> tuple[Path, ...]:
+        """Return what in the places may lend parts of it, in order of their names."""
+        return tuple(
+            one.path
+            for one in self.all()
+            if one.kind in _LENDING or (one.usable and one.kind == Kind.PIPELINE)
+        )
 
     def names(self) -> tuple[str, ...]:
         """Return the names of what was usable when the places were last looked through."""

@@ -17,7 +17,15 @@ from limner.catalog.repository import (
     list_files,
     published_as,
 )
-from limner.catalog.selection import CONFIG, needs_index, of_file, of_network, of_pipeline
+from limner.catalog.selection import (
+    CONFIG,
+    is_weights,
+    needs_index,
+    of_descriptions,
+    of_file,
+    of_network,
+    of_pipeline,
+)
 from limner.catalog.shelf import Presence, Shelf
 from limner.catalog.wire import Hub
 from limner.domain.capability import Capability
@@ -61,12 +69,26 @@ class Pins:
 
     def of(self, asked: Asked) -> ModelCard | None:
         """Return the card that was pinned of a repository, or of the file of it that is asked."""
-        cards = [card for card in self.all() if repository_of(card) == asked.repository.lower()]
+        cards = [
+            card
+            for card in self.all()
+            if repository_of(card) == asked.repository.lower()
+            and is_described(card) is asked.descriptions
+        ]
         if asked.file:
             alone = (card for card in cards if [one.name for one in card.files] == [asked.file])
             return next(alone, None)
         cards.sort(key=lambda card: -len(card.files))
         return cards[0] if len(cards) == 1 or (cards and len(cards[0].files) > 1) else None
+
+    def lenders(self) -> tuple[Path, ...]:
+        """Return the folders and single files of pinned models, which may lend parts."""
+        return tuple(
+            self.shelf.folder(card)
+            if len(card.files) > 1
+            else self.shelf.target(card, card.files[0])
+            for card in self.all()
+        )
 
     def pin(self, card: ModelCard) -> None:
         """Keep a card; raises StorageFailed."""
@@ -142,7 +164,10 @@ class Pinning:
             return fetched[name]
 
         names = _choose(listing, asked, variant, small)
-        name = _name(names[0] if len(names) == 1 else listing.repository, listing, taken)
+        wanted = names[0] if len(names) == 1 else listing.repository
+        if asked.descriptions:
+            wanted = f"{listing.repository}-descriptions"
+        name = _name(wanted, listing, taken)
         for each in names:
             inside(self.pins.folder, each)
             if each not in fetched and not listing.files[each].sha256:
@@ -174,6 +199,11 @@ def repository_of(card: ModelCard) -> str:
     return next((one.repository.lower() for one in _sources(card)), "")
 
 
+def is_described(card: ModelCard) -> bool:
+    """Whether a pinned card has the descriptions of a model alone, and no weights."""
+    return not any(is_weights(file.name) for file in card.files)
+
+
 def _sources(card: ModelCard) -> Iterator[HubSource]:
     every = (source for file in card.files for source in file.sources)
     return (source for source in every if isinstance(source, HubSource))
@@ -182,6 +212,13 @@ def _sources(card: ModelCard) -> Iterator[HubSource]:
 def _choose(
     listing: Listing, asked: Asked, variant: str | None, small: Callable[[str], bytes]
 ) -> tuple[str, ...]:
+    if asked.descriptions:
+        if asked.file or variant or not needs_index(listing):
+            raise InvalidOption(
+                "--descriptions is for whole diffusers folders: name no file of one and no "
+                "--variant, and leave it out for other repositories."
+            )
+        return of_descriptions(listing, small(INDEX))
     if not asked.file and needs_index(listing):
         return of_pipeline(listing, small(INDEX), variant)
     if not asked.file and CONFIG in listing.files:
@@ -215,9 +252,10 @@ def _file(listing: Listing, name: str, fetched: Mapping[str, bytes]) -> WeightFi
 
 
 def _card(name: str, listing: Listing, files: tuple[WeightFile, ...], hub: Hub) -> ModelCard:
+    weighs = any(is_weights(file.name) for file in files)
     return ModelCard(
         name=name,
-        title=listing.repository,
+        title=listing.repository if weighs else f"Descriptions of {listing.repository}",
         summary=f"{listing.repository} at {listing.commit[:12]}.",
         family="",
         variant="",

@@ -26,11 +26,15 @@ _NAME = re.compile(r"(?P<repository>[\w.-]+/[\w.-]+)(@(?P<revision>[\w./-]+?))?(
 
 @dataclass(frozen=True)
 class Asked:
-    """What `OWNER/NAME[@REVISION][:FILE]` names; an empty revision is the newest."""
+    """What `OWNER/NAME[@REVISION][:FILE]` names; an empty revision is the newest.
+
+    `descriptions`: of a diffusers folder, only what describes its parts, without any weights.
+    """
 
     repository: str
     revision: str = ""
     file: str = ""
+    descriptions: bool = False
 
 
 @dataclass(frozen=True)

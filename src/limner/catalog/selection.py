@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 from limner.catalog.repository import Listing
 from limner.domain.errors import InvalidOption, PullFailed, WeightsRejected
 from limner.families.diffusion.recognition.files import DESCRIBING, LARGEST
-from limner.families.diffusion.recognition.folders import INDEX, SPARED, WEIGHTLESS
+from limner.families.diffusion.recognition.folders import INDEX, SHARDS, SPARED, WEIGHTLESS
 from limner.families.diffusion.recognition.headers import PICKLES
 
 CONFIG = "config.json"
@@ -45,6 +45,22 @@ def of_pipeline(listing: Listing, index: bytes, variant: str | None) -> tuple[st
         chosen.update(f"{part}/{name}" for name in (*weights, *_described(listing, part, inner)))
     _check_variant(variant, words)
     return tuple(sorted(chosen))
+
+
+def of_descriptions(listing: Listing, index: bytes) -> tuple[str, ...]:
+    """Return the files of a diffusers folder that describe its parts: all but the weights."""
+    described = {
+        f"{part}/{name}"
+        for part in _parts(listing, index)
+        for name in _described(listing, part, _inside(listing, part))
+        if not SHARDS.fullmatch(name)
+    }
+    return tuple(sorted({INDEX, *described}))
+
+
+def is_weights(name: str) -> bool:
+    """Whether a file of a repository holds weights."""
+    return name.endswith(_LOADABLE)
 
 
 def of_network(listing: Listing, variant: str | None) -> tuple[str, ...]:

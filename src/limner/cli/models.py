@@ -54,6 +54,16 @@ class Pull(Scripted):
         typer.Option(metavar="WORD", help="Another precision of a repository's, such as fp16."),
     ] = None
 
+    descriptions: Annotated[
+        bool,
+        typer.Option(
+            "--descriptions",
+            metavar="",
+            help="Of a diffusers folder only what describes its parts, a few MB: for weights that "
+            "are here in single files.",
+        ),
+    ] = False
+
     again: Annotated[
         bool,
         typer.Option(
@@ -303,7 +313,7 @@ def pull(asked: Pull) -> None:
     catalog = models.catalog
     with Screen(output) as screen, stopping(screen.say) as token:
         try:
-            card = models.request(asked.name, asked.variant, screen.tell, token)
+            card = models.request(asked.name, asked.variant, screen.tell, token, asked.descriptions)
             catalog.pull(card, screen.tell, token, again=asked.again)
         except Cancelled as stopped:
             raise Cancelled("Stopped. Pull it again to go on from what is here.") from stopped
@@ -312,7 +322,7 @@ def pull(asked: Pull) -> None:
         output.record(_entry(catalog, card))
         return
     output.line(f"{card.name} is here ({card.title}), {size_of(card.bytes)}.")
-    if not card.family:
+    if not (card.family or asked.descriptions):
         catalog.recognise(card)  # raises why no family draws with it
 
 
@@ -393,6 +403,7 @@ def add_to(app: typer.Typer) -> None:
         Pull,
         "limner models pull migan",
         "limner models pull flux.1-krea-dev",
+        "limner models pull flux.1-krea-dev --descriptions",
         "limner models pull someone/painter@v2 --variant fp16",
         "limner models pull someone/styles:ink.safetensors",
     )(pull)

@@ -121,7 +121,7 @@ class ModelCard(Frozen):
 class Installed:
     """A model whose weights are here and verified: file name → path.
 
-    `neighbours` finds the folders of other models that are here, which may lend it parts.
+    `neighbours` finds the folders and files of other models that are here and may lend it parts.
     """
 
     card: ModelCard

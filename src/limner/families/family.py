@@ -206,6 +206,17 @@ class Computes(Family, Protocol):
         """Return the bytes of that memory; None where models lie in the machine's own."""
 
 
+@runtime_checkable
+class Borrows(Family, Protocol):
+    """A family whose models may lie in files that lack parts, which others lend."""
+
+    def lacks(self, path: Path, neighbours: Sequence[Path], /) -> str:
+        """Return what a file lacks to be drawn with and how to get it; empty where nothing.
+
+        `neighbours` are the models that may lend. Nothing of the model is loaded.
+        """
+
+
 def discover() -> dict[str, Family]:
     """Return every installed family by name."""
     families: dict[str, Family] = {}

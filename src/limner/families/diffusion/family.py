@@ -1,6 +1,6 @@
 """The families of diffusion models, all on one driver: facts in, cards and pictures out."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -18,8 +18,13 @@ from limner.families.diffusion.calls.arguments import OWN, manner_of
 from limner.families.diffusion.drawing.extras import extras_of
 from limner.families.diffusion.drawing.tiny_decoder import tiny_decoder_of
 from limner.families.diffusion.known.facts import FACTS, Facts, architecture_of, facts_of
-from limner.families.diffusion.loading.lending import check_alone, loan_of, opened
-from limner.families.diffusion.loading.single import Single, check_single, recognise_single
+from limner.families.diffusion.loading.lending import check_alone, lacking, loan_of, opened
+from limner.families.diffusion.loading.single import (
+    Single,
+    check_single,
+    describes_itself,
+    recognise_single,
+)
 from limner.families.diffusion.planning.activations import Work
 from limner.families.diffusion.recognition.adapters import METHODS
 from limner.families.diffusion.recognition.files import SINGLE, file_of, files_of
@@ -82,7 +87,7 @@ class DiffusionFamily:
         found = recognise_folder(path) if folder else recognise_single(path)
         if found is None:
             return None
-        if found.kind is Kind.REFUSED:
+        if found.kind in (Kind.REFUSED, Kind.LENDER):
             raise WeightsRejected(found.reason)
         if found.kind not in _DRAWING or found.family != self.name:
             return None
@@ -92,7 +97,7 @@ class DiffusionFamily:
                 f"{path.name} is {facts.title}, which Limner knows and does not draw with."
             )
         if not folder:
-            (check_alone if found.kind is Kind.DENOISER else check_single)(path, found)
+            (check_single if describes_itself(found) else check_alone)(path, found)
         return ModelCard(
             name=own_name(path),
             title=facts.title,
@@ -119,14 +124,21 @@ class DiffusionFamily:
         work = _work_of(card, placement.size, placement.shown)
         with _described(installed) as (folder, found, single):
             loaded = load_fitting(folder, work, placement, single)
-            if found.kind is Kind.DENOISER:
-                lent = loan_of(folder)
+            if single is not None:
+                lent = loan_of(folder, single, found)
         manner = manner_of(facts_of(card.family, card.variant), found.prediction)
         tiny = tiny_decoder_of(card.family, _place(installed))
         room = Room(loaded, placement, partial(_work_like, card))
         beside = Beside(lent, tiny, room)
         threads, way = placement.threads, loaded.way
         return DiffusionModel(loaded.pipeline, manner, loaded.device, threads, way, beside)
+
+    def lacks(self, path: Path, neighbours: Sequence[Path], /) -> str:
+        """Return what a file lacks to be drawn with; see `families.family.Borrows`."""
+        found = recognise_single(path)
+        if found is None or found.kind not in _DRAWING:
+            return ""
+        return lacking(path, found, neighbours)
 
     def plan(self, installed: Installed, size: Size, /) -> tuple[str, ...]:
         """Return what drawing at a size would take here; see `families.family.Plans`."""

@@ -2,13 +2,14 @@
 
 import socket
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from limner.domain.errors import WeightsRejected
+from limner.domain.errors import ModelUnavailable, WeightsRejected
 from limner.domain.recipe import Task
 from limner.families.checkpoint import sha256_of
 from limner.families.diffusion.calls.arguments import manner_of
@@ -17,6 +18,7 @@ from limner.families.diffusion.known.facts import facts_of
 from limner.families.diffusion.known.stable_parts import PARTS, noise_of
 from limner.families.diffusion.loading import single
 from limner.families.diffusion.loading.clip_words import write_clip
+from limner.families.diffusion.loading.lending import loan_of, opened
 from limner.families.diffusion.loading.single import check_single, whole
 from limner.families.diffusion.recognition.finding import Finding, Kind, Prediction
 from limner.families.diffusion.recognition.layouts import recognise_file
@@ -34,6 +36,7 @@ from limner.families.diffusion.loading.ways import load_fitting  # noqa: E402
 from limner.families.family import Placement  # noqa: E402
 from tests.families.diffusion import original, tiny  # noqa: E402
 from tests.families.diffusion.drawing.test_driver import CPU, Witness, order_of  # noqa: E402
+from tests.families.diffusion.loading.test_single_denoisers import packed  # noqa: E402
 from tests.families.diffusion.loading.test_ways import WORK  # noqa: E402
 
 WORDS = {"vocab_size": 49_408, "eos_token_id": 2, "bos_token_id": 0, "pad_token_id": 1}
@@ -207,6 +210,72 @@ def test_one_file_draws_what_its_folder_draws(
     assert np.array_equal(drawn(family, loaded.pipeline, found.prediction or "v"), expected)
 
 
+def test_a_file_without_an_autoencoder_takes_that_of_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline = sdxl(tmp_path)
+    found = replace(FOUND["sdxl"], parts=("CLIP-L", "OpenCLIP-G"))
+    expected = drawn(
+        "sdxl", load_pipeline(tiny.save(pipeline, tmp_path / "folder"), CPU), "epsilon"
+    )
+    tensors = {name: one for name, one in in_one(pipeline).items() if "first_stage" not in name}
+    path = original.save(tmp_path / "no vae.safetensors", tensors)
+    state = original.vae(pipeline.vae.state_dict(), blocks=2)
+    fitting = original.save(tmp_path / "sdxl_vae.safetensors", state)
+    other = original.save(tmp_path / "another vae.safetensors", state)
+    described(pipeline, monkeypatch, "sdxl")
+    with (
+        pytest.raises(ModelUnavailable, match="“sdxl” in its name"),
+        opened(path, found, lambda: [other]),
+    ):
+        pass
+    with opened(path, found, lambda: [other, fitting]) as (folder, parts):
+        loaded = load_fitting(folder, WORK, Placement(1), parts)
+        assert loan_of(folder, parts, found).startswith("vae of sdxl_vae.safetensors (")
+    assert np.array_equal(drawn("sdxl", loaded.pipeline, "epsilon"), expected)
+
+
+@pytest.mark.parametrize("naming", [lambda state: original.unet(state, layers=1), dict])
+def test_a_denoiser_of_few_steps_draws_with_single_files_alone(
+    naming: Callable[[Any], dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline = sdxl(tmp_path)
+    noise = dict(noise_of("sdxl", "lightning", "epsilon", False))
+    pipeline.scheduler = getattr(tiny.diffusers, str(noise["_class_name"])).from_config(noise)
+    expected = drawn(
+        "sdxl", load_pipeline(tiny.save(pipeline, tmp_path / "folder"), CPU), "epsilon"
+    )
+    path = original.save(
+        tmp_path / "sdxl_lightning_4step_unet.safetensors", naming(pipeline.unet.state_dict())
+    )
+    clip = original.clip(pipeline.text_encoder.state_dict())
+    parts = [
+        original.save(tmp_path / "a clip_l.safetensors", clip),
+        original.save(tmp_path / "clip_g.safetensors", dict(pipeline.text_encoder_2.state_dict())),
+        original.save(
+            tmp_path / "sdxl_vae.safetensors", original.vae(pipeline.vae.state_dict(), blocks=2)
+        ),
+    ]
+    described(pipeline, monkeypatch, "sdxl")
+    found = recognise_file(path)
+    assert (found.kind, found.variant) == (Kind.DENOISER, "lightning")
+    with opened(path, found, lambda: parts) as (folder, single):
+        loaded = load_fitting(folder, WORK, Placement(1), single)
+        assert "described by Limner (" in loan_of(folder, single, found)
+    assert np.array_equal(drawn("sdxl", loaded.pipeline, "epsilon"), expected)
+    packed(path.with_suffix(".gguf"), naming(pipeline.unet.state_dict()), flat=True)
+    with opened(path.with_suffix(".gguf"), found, lambda: parts) as (folder, single):
+        narrow = load_fitting(folder, WORK, Placement(1), single).pipeline
+    assert np.abs(drawn("sdxl", narrow, "epsilon").astype(int) - expected).mean() < 10
+    with (
+        pytest.raises(
+            ModelUnavailable, match="Limner describes its other parts; weights of the autoencoder"
+        ),
+        opened(path, found, lambda: parts[1:2]),
+    ):
+        pass
+
+
 def test_a_model_that_says_zero_snr_is_asked_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -298,9 +367,9 @@ def test_the_card_of_one_file_does_not_depend_on_its_name(tmp_path: Path) -> Non
 
 def test_files_that_cannot_be_drawn_with_say_what_is_missing(tmp_path: Path) -> None:
     shapes = published.xl_checkpoint()
-    bare = {name: one for name, one in shapes.items() if "first_stage" not in name}
-    path = files.save(tmp_path / "no vae.safetensors", bare)
-    with pytest.raises(WeightsRejected, match="autoencoder"):
+    bare = {name: one for name, one in shapes.items() if "embedders.1" not in name}
+    path = files.save(tmp_path / "no clip.safetensors", bare)
+    with pytest.raises(WeightsRejected, match="OpenCLIP-G are not in it"):
         STABLE_DIFFUSION_XL.recognise(path, sha256_of)
     with path.open("r+b") as file:
         file.truncate(path.stat().st_size // 2)

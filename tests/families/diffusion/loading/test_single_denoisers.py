@@ -23,6 +23,7 @@ from limner.families.diffusion.loading.lending import borrowed
 from limner.families.diffusion.loading.numbers import converters
 from limner.families.diffusion.planning.demand import Machine
 from limner.families.diffusion.recognition.files import SINGLE
+from limner.families.diffusion.recognition.finding import Kind
 from limner.families.diffusion.recognition.layouts import recognise_file
 from limner.families.family import Pixels, Placement
 from tests.families.diffusion import files, published
@@ -243,18 +244,25 @@ def test_the_card_is_that_of_one_file(tmp_path: Path) -> None:
     assert card.capability.supports(Task.TEXT_TO_IMAGE)
 
 
-def packed(path: Path, state: Any) -> dict[str, Any]:
-    """Write a GGUF file: matrices in 8 bits, the rest wide. Returns what its numbers stand for."""
+def packed(path: Path, state: Any, flat: bool = False) -> dict[str, Any]:
+    """Write a GGUF file: matrices in 8 bits, the rest wide. Returns what its numbers stand for.
+
+    With `flat`, what has no rows of whole blocks is flattened into some, as ComfyUI-GGUF does.
+    """
     gguf: Any = pytest.importorskip("gguf")
     writer = gguf.GGUFWriter(path, "lumina2")
     stands_for = {}
     for name, tensor in state.items():
         numbers = tensor.float().numpy()
-        narrow = tensor.dim() == 2 and tensor.shape[1] % 32 == 0
+        if flat and tensor.dim() > 1 and tensor.numel() % 32 == 0 and tensor.shape[-1] % 32:
+            writer.add_array(f"comfy.gguf.orig_shape.{name}", list(tensor.shape))
+            numbers = numbers.reshape(-1, 32)
+        narrow = numbers.ndim == 2 and numbers.shape[1] % 32 == 0
         kind = gguf.GGMLQuantizationType.Q8_0 if narrow else gguf.GGMLQuantizationType.F32
         blocks = gguf.quants.quantize(numbers, kind)
         writer.add_tensor(name, blocks, raw_dtype=kind)
-        stands_for[name] = torch.from_numpy(gguf.quants.dequantize(blocks, kind))
+        meant = torch.from_numpy(gguf.quants.dequantize(blocks, kind))
+        stands_for[name] = meant.reshape(tensor.shape)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
@@ -274,6 +282,22 @@ def test_gguf_draws_what_its_numbers_stand_for(naming: Naming, tmp_path: Path) -
     assert np.abs(picture - expected).max() <= 1
     assert not np.array_equal(drawn(family.Z_IMAGE, folder), picture)
     assert np.ptp(picture[..., :3]) > 30
+
+
+@pytest.mark.parametrize("name", ["sdxl", "sd1"])
+def test_flattened_gguf_draws_what_its_numbers_stand_for(name: str, tmp_path: Path) -> None:
+    one = {"sdxl": family.STABLE_DIFFUSION_XL, "sd1": family.STABLE_DIFFUSION_1}[name]
+    pipeline = {"sdxl": tiny.sdxl, "sd1": tiny.sd1}[name]()
+    state = original.unet(pipeline.unet.state_dict(), layers=1)
+    stands_for = packed(tmp_path / "it.gguf", state, flat=True)
+    found = recognise_file(tmp_path / "it.gguf")
+    assert (found.kind, found.family) == (Kind.DENOISER, name)
+    path = original.save(tmp_path / "it.safetensors", stands_for)
+    folder = tiny.save(pipeline, tmp_path / "whole")
+    expected = drawn(one, path, folder).astype(int)
+    picture = drawn(one, tmp_path / "it.gguf", folder)
+    assert np.abs(picture - expected).max() <= 1
+    assert not np.array_equal(drawn(one, folder), picture)
 
 
 def test_gguf_that_was_cut_short_is_refused(tmp_path: Path) -> None:

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from limner.families.diffusion.recognition.finding import Kind
+from limner.families.diffusion.recognition.finding import Kind, Words
 from limner.families.diffusion.recognition.folders import INDEX, recognise_folder, recognise_shards
 from limner.families.diffusion.recognition.layouts import recognise_file
+from limner.families.diffusion.recognition.lenders import described_by
 from tests.families.diffusion import published as pub
 from tests.families.diffusion.files import save
 
@@ -82,8 +83,29 @@ def test_shards_and_variants(folder: Path) -> None:
 def test_a_missing_part_is_named(folder: Path) -> None:
     shutil.rmtree(folder / "text_encoder_2")
     found = recognise_folder(folder)
-    assert found.kind is Kind.REFUSED
+    assert (found.kind, found.family, found.variant) == (Kind.LENDER, "flux1", "dev")
     assert "“text_encoder_2” of FLUX.1-dev has no weights here" in found.reason
+
+
+@pytest.mark.parametrize(
+    ("name", "variant"), [("FLUX.1-Krea-dev", "krea-dev"), ("FLUX.1-schnell", "schnell"), ("x", "")]
+)
+def test_a_folder_of_descriptions_says_what_it_describes(
+    name: str, variant: str, folder: Path
+) -> None:
+    for weights in folder.rglob("*.safetensors"):
+        weights.unlink()
+    found = recognise_folder(folder.rename(folder.with_name(name)))
+    assert (found.kind, found.family, found.variant) == (Kind.LENDER, "flux1", variant)
+
+
+def test_pipelines_of_one_class_are_told_by_the_words_they_attend_to(tmp_path: Path) -> None:
+    named = Words("models--someone--thing")
+    assert described_by("StableDiffusionPipeline", 768, named) == ("sd1", "")
+    assert described_by("StableDiffusionPipeline", 1024, named) == ("sd2", "")
+    assert described_by("QwenImage21Pipeline", None, named) == ("qwen-image", "")
+    assert described_by("QwenImageEditPipeline", None, named) == ("qwen-image", "edit")
+    assert described_by("WanPipeline", None, named) is None
 
 
 def test_pickled_weights_are_refused(folder: Path) -> None:

@@ -26,6 +26,8 @@ ARCHITECTURE = Architecture(
     regions=True,
     large_layers=True,
     tiny_decoder="taef1",
+    shared_parts=("hd", "base", "flash"),
+    autoencoder="flux1",
 )
 
 _HD = Facts(

@@ -26,7 +26,16 @@ ARCHITECTURE = Architecture(
     first_block_tells=True,
     large_layers=True,
     tiny_decoder="taef1",
-    shared_parts=True,
+    shared_parts=(
+        "dev",
+        "schnell",
+        "krea-dev",
+        "kontext-dev",
+        "fill-dev",
+        "control-dev",
+        "canny-dev",
+        "depth-dev",
+    ),
 )
 
 _DEV = Facts(

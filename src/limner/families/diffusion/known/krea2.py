@@ -19,6 +19,7 @@ ARCHITECTURE = Architecture(
     title="Krea 2",
     denoiser="Krea2Transformer2DModel",
     large_layers=True,
+    autoencoder="qwen-image",
 )
 
 _RAW = Facts(

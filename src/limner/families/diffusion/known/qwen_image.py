@@ -26,6 +26,8 @@ ARCHITECTURE = Architecture(
     regions=True,
     first_block_tells=True,
     large_layers=True,
+    # The others lack what shows pictures to the text encoder.
+    shared_parts=("edit", "edit-2509", "edit-2511"),
 )
 
 _BASE = Facts(

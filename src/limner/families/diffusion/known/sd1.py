@@ -11,7 +11,13 @@ from limner.families.diffusion.known.sheet import (
     square,
     steps,
 )
-from limner.families.diffusion.known.unet import UNET, classes, unclip, unet_variants
+from limner.families.diffusion.known.unet import (
+    UNET,
+    WITH_ITS_PARTS,
+    classes,
+    unclip,
+    unet_variants,
+)
 
 ARCHITECTURE = Architecture(
     family="sd1",
@@ -22,6 +28,7 @@ ARCHITECTURE = Architecture(
     ip_adapter=(Purpose.SUBJECT,),
     regions=True,
     tiny_decoder="taesd",
+    shared_parts=WITH_ITS_PARTS,
 )
 
 _BASE = Facts(

@@ -23,6 +23,7 @@ ARCHITECTURE = Architecture(
     controlnet="ControlNetModel",
     regions=True,
     tiny_decoder="taesd",
+    autoencoder="sd1",
 )
 
 _BASE = Facts(

@@ -25,6 +25,7 @@ ARCHITECTURE = Architecture(
     controlnet="SD3ControlNetModel",
     regions=True,
     tiny_decoder="taesd3",
+    shared_parts=("3-medium", "3.5-medium", "3.5-large", "3.5-large-turbo"),
 )
 
 _SD3 = Facts(

@@ -16,7 +16,7 @@ from limner.families.diffusion.known.sheet import (
     square,
     steps,
 )
-from limner.families.diffusion.known.unet import UNET, classes, unet_variants
+from limner.families.diffusion.known.unet import UNET, WITH_ITS_PARTS, classes, unet_variants
 
 _NONE: Mapping[Task, str] = MappingProxyType({})
 
@@ -31,6 +31,7 @@ ARCHITECTURE = Architecture(
     regions=True,
     large_layers=True,
     tiny_decoder="taesdxl",
+    shared_parts=WITH_ITS_PARTS,
 )
 
 _BASE = Facts(

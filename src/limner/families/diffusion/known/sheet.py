@@ -47,8 +47,8 @@ class Architecture:
     layers may be left out. `regions`: its denoiser is told words by the arguments that layouts are
     drawn with. `first_block_tells`: its first block says whether a step changes much.
     `large_layers`: it spends its time in large layers of blocks that repeat. `tiny_decoder` is what
-    the tiny decoder of its latents is called. `shared_parts`: all variants have the same other
-    parts.
+    the tiny decoder of its latents is called. `shared_parts` are the variants that have the same
+    other parts. `autoencoder` is the family whose autoencoder it has, empty where it is its own.
     """
 
     family: str
@@ -64,7 +64,8 @@ class Architecture:
     first_block_tells: bool = False
     large_layers: bool = False
     tiny_decoder: str = ""
-    shared_parts: bool = False
+    shared_parts: tuple[str, ...] = ()
+    autoencoder: str = ""
 
 
 def _nothing() -> Mapping[Task, str]:

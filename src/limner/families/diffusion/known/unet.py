@@ -27,6 +27,10 @@ def classes(stem: str) -> Mapping[Task, str]:
     )
 
 
+WITH_ITS_PARTS = ("base", "turbo", "lightning", "hyper", "dmd2", "lcm", "inpainting")
+"""Variants with the text encoders and the autoencoder of the base."""
+
+
 def _few_steps(base: Facts, variant: str, count: int, sampler: Sampler = Sampler.EULER) -> Facts:
     """Return a variant that was distilled to need few steps and no guidance."""
     return replace(

@@ -26,6 +26,8 @@ ARCHITECTURE = Architecture(
     timed_controls=False,
     large_layers=True,
     tiny_decoder="taef1",
+    shared_parts=("base", "turbo"),
+    autoencoder="flux1",
 )
 
 _BASE = Facts(

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from limner.families.diffusion.loading.pipelines import REMEDY, libraries, refusals
+from limner.families.diffusion.recognition.gguf import FIRST_SHAPE
+from limner.families.diffusion.recognition.headers import read_header
 
 _SCALES = (".scale_weight", ".weight_scale")
 """What is put after the name of a layer for the number that its fp8 weights are multiplied by."""
@@ -14,22 +16,40 @@ _SCALES = (".scale_weight", ".weight_scale")
 _UNUSED = (".scale_input", ".input_scale", ".comfy_quant", "scaled_fp8")
 """What only those need who compute in fp8."""
 
+UNREAD = frozenset(
+    {"nf4", "fp4", "nvfp4", "svdquant int4", "SDNQ", "bitsandbytes int8", "GPTQ", "I8 scaled"}
+)
+"""Number formats that only the programs they were made for can unpack."""
+
 
 def tensors_of(path: Path, prefix: str, dtype: Any) -> dict[str, Any]:
     """Return the tensors of a file whose names begin with a prefix, under their whole names.
 
-    fp8 is widened to `dtype`, a number format of torch; GGUF stays packed. Raises WeightsRejected
+    fp8 is widened to `dtype`, a number format of torch, and so is GGUF that was packed across the
+    rows of a matrix; other GGUF stays packed. Raises WeightsRejected
     for a file that cannot be read, and MemoryError.
     """
     with reading(path.name):
         if path.suffix.lower() == ".gguf":
-            loader = import_module("diffusers.models.model_loading_utils")
-            packed = loader.load_gguf_checkpoint(str(path)).items()
-            return {name: tensor for name, tensor in packed if name.startswith(prefix)}
+            return _packed(path, prefix, dtype)
         with import_module("safetensors").safe_open(path, "pt") as opened:
             names = list(opened.keys())
             held = {name: opened.get_tensor(name) for name in names if name.startswith(prefix)}
             return _widened(held, dtype)
+
+
+def _packed(path: Path, prefix: str, dtype: Any) -> dict[str, Any]:
+    """Return the tensors of a GGUF file, those that ComfyUI-GGUF flattened in their own shapes."""
+    loader = import_module("diffusers.models.model_loading_utils")
+    unpack = import_module("diffusers.quantizers.gguf.utils").dequantize_gguf_tensor
+    header = read_header(path)
+    found = {}
+    for name, tensor in loader.load_gguf_checkpoint(str(path)).items():
+        if name.startswith(prefix):
+            flattened = f"{FIRST_SHAPE}{name}" in header.metadata
+            shape = header.tensors[name].shape
+            found[name] = unpack(tensor).to(dtype).reshape(shape) if flattened else tensor
+    return found
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -15,17 +16,23 @@ from limner.domain.errors import WeightsRejected
 from limner.families.diffusion.known.facts import facts_of
 from limner.families.diffusion.known.stable_parts import INSIDE, PARTS, UNDESCRIBED, noise_of
 from limner.families.diffusion.loading.clip_words import write_clip
-from limner.families.diffusion.loading.numbers import converters, reading, tensors_of
+from limner.families.diffusion.loading.modules import Incomplete, module_of
+from limner.families.diffusion.loading.numbers import reading, tensors_of
 from limner.families.diffusion.loading.pipelines import libraries, quiet
 from limner.families.diffusion.planning.inventory import Part, weigh
-from limner.families.diffusion.recognition.finding import Finding
-from limner.families.diffusion.recognition.folders import DENOISERS, INDEX, Component
+from limner.families.diffusion.recognition.finding import Finding, Kind
+from limner.families.diffusion.recognition.folders import INDEX, Component
 from limner.families.diffusion.recognition.headers import read_header
 from limner.families.diffusion.recognition.layouts import recognise_file
 from limner.families.diffusion.recognition.tensors import Header
+from limner.families.diffusion.recognition.tensors import Part as Tensors
 
 ENDINGS = frozenset({".safetensors", ".sft", ".gguf"})
 """What the names of weight files end with."""
+
+
+_AUTOENCODER = "first_stage_model."
+"""What the names of the autoencoder begin with in a file of everything."""
 
 
 def _none() -> Mapping[str, Any]:
@@ -37,18 +44,20 @@ class Single:
     """A file with some parts of a model: `inside` has what their names begin with there.
 
     `settings` are those of a part that differ from its description, `beside` parts without
-    weights that are not those of the description either.
+    weights that are not those of the description either; `others` are files with more parts.
     """
 
     path: Path
     inside: Mapping[str, str]
     settings: Mapping[str, Any] = field(default_factory=_none)
     beside: Mapping[str, Any] = field(default_factory=_none)
+    others: tuple["Single", ...] = ()
 
     def inventory(self, folder: Path) -> tuple[Part, ...]:
         """Return what the parts weigh; `folder` describes them."""
         header = read_header(self.path)
-        return tuple(self._part(header, folder, name) for name in self.inside)
+        own = tuple(self._part(header, folder, name) for name in self.inside)
+        return (*own, *chain.from_iterable(one.inventory(folder) for one in self.others))
 
     def read(self, folder: Path, dtype: Any) -> dict[str, Any]:
         """Return the parts by name, as modules of diffusers and transformers.
@@ -61,6 +70,8 @@ class Single:
             name: self._read(folder, name, formats.get(name, formats["default"]))
             for name in self.inside
         }
+        for other in self.others:
+            read.update(other.read(folder, dtype))
         return {**read, **self.beside}
 
     def _part(self, header: Header, folder: Path, name: str) -> Part:
@@ -80,24 +91,18 @@ class Single:
         library, class_name = _class_of(folder, name)
         kind = getattr(getattr(libraries(), library), class_name)
         tensors = tensors_of(self.path, self.inside[name], dtype)
-        if name in DENOISERS:
-            tensors = _as_converted(tensors, self.inside[name])
         options = {"config": str(folder), "subfolder": name, "torch_dtype": dtype}
+        options.update(self.settings.get(name, {}))
         if self.path.suffix.lower() == ".gguf":
             packed = libraries().diffusers.GGUFQuantizationConfig(compute_dtype=dtype)
             options["quantization_config"] = packed
         with reading(self.path.name), quiet():
             try:
-                if library == "transformers":
-                    part = _text_encoder(kind, tensors, options)
-                else:
-                    options.update(self.settings.get(name, {}))
-                    part = kind.from_single_file(tensors, local_files_only=True, **options)
-            except NotImplementedError as error:  # no device takes what has no numbers
-                raise _incomplete(self.path.name, name) from error
-        if any(tensor.is_meta for tensor in part.state_dict().values()):
-            raise _incomplete(self.path.name, name)
-        return part
+                return module_of(kind, name, tensors, self.inside[name], options)
+            except Incomplete as error:
+                raise WeightsRejected(
+                    f"{self.path.name} lacks tensors of the part {name}. Get the model again."
+                ) from error
 
 
 def recognise_single(path: Path) -> Finding | None:
@@ -107,16 +112,21 @@ def recognise_single(path: Path) -> Finding | None:
     return recognise_file(path)
 
 
+def describes_itself(found: Finding) -> bool:
+    """Whether a file of everything needs no folder: its family's descriptions are known."""
+    return found.kind is Kind.CHECKPOINT and _key(found) in PARTS
+
+
 def check_single(path: Path, found: Finding) -> None:
-    """Raise WeightsRejected where a file of parts cannot be drawn with by itself."""
-    wanted = (*facts_of(found.family, found.variant).text_encoders, "autoencoder")
+    """Raise WeightsRejected where a file that describes itself cannot be drawn with."""
+    wanted = facts_of(found.family, found.variant).text_encoders
     missing = [part for part in wanted if part not in found.parts]
     if missing:
         raise WeightsRejected(
             f"{path.name} is a {found.reason.rstrip('.')}; {' and '.join(missing)} are not in it. "
             "Get the file that has everything, or the folder of the model."
         )
-    if found.variant in UNDESCRIBED or _key(found) not in PARTS:
+    if found.variant in UNDESCRIBED:
         raise WeightsRejected(
             f"{path.name} is {facts_of(found.family, found.variant).title} in one file, which "
             "Limner draws with only as a folder of diffusers. Get that one."
@@ -130,24 +140,32 @@ def check_single(path: Path, found: Finding) -> None:
 
 @contextmanager
 def whole(path: Path, found: Finding) -> Iterator[tuple[Path, Single]]:
-    """Give a folder that describes a file of everything, and the file's parts, for a while."""
+    """Give a folder that describes a file of everything, and the file's parts, for a while.
+
+    An autoencoder that is not in it is not among them.
+    """
     check_single(path, found)
     header = read_header(path)
     with TemporaryDirectory(prefix="limner-") as written:
         folder = Path(written) / path.stem
-        _describe(folder, found, header)
-        encoders = INSIDE[_key(found)]
-        yield folder, Single(path, {"unet": found.prefix, "vae": "first_stage_model.", **encoders})
+        describe(folder, found, header)
+        inside = {"unet": found.prefix, **INSIDE[_key(found)]}
+        if "autoencoder" in found.parts:
+            inside["vae"] = _AUTOENCODER
+        yield folder, Single(path, inside)
 
 
 def _key(found: Finding) -> str:
     return found.variant if found.variant in PARTS else found.family
 
 
-def _describe(folder: Path, found: Finding, header: Header) -> None:
-    """Write the descriptions of a model, as diffusers would have them beside the weights."""
+def describe(folder: Path, found: Finding, header: Header) -> None:
+    """Write the descriptions of a Stable Diffusion, as diffusers has them beside the weights."""
     parts = {name: dict(settings) for name, settings in PARTS[_key(found)].items()}
-    parts["unet"]["in_channels"] = header.tensors[f"{found.prefix}input_blocks.0.0.weight"].shape[1]
+    tensors = Tensors(header.tensors)
+    parts["unet"]["in_channels"] = tensors.inputs(f"{found.prefix}input_blocks.0.0") or (
+        tensors.inputs(f"{found.prefix}conv_in")
+    )
     facts = facts_of(found.family, found.variant)
     predicted = found.prediction or facts.prediction
     noise = noise_of(found.family, found.variant, predicted, "ztsnr" in header.tensors)
@@ -194,32 +212,6 @@ _ABSENT: Mapping[str, Mapping[str, object]] = {
     },
 }
 """What else the description of a pipeline says, by the key of its parts."""
-
-
-def _as_converted(tensors: dict[str, Any], prefix: str) -> dict[str, Any]:
-    """Return a denoiser under the names that the converters of diffusers expect."""
-    bare = {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
-    if "input_blocks.0.0.weight" in bare:
-        return {f"model.diffusion_model.{name}": tensor for name, tensor in bare.items()}
-    return bare
-
-
-def _text_encoder(kind: Any, tensors: dict[str, Any], options: dict[str, Any]) -> Any:
-    headed = {_headed(key): tensor for key, tensor in tensors.items()}
-    return converters().create_diffusers_clip_model_from_ldm(
-        kind, headed, local_files_only=True, **options
-    )
-
-
-def _headed(key: str) -> str:
-    """Return the name of a tensor of CLIP with the head that some writers leave out."""
-    for inner in ("embeddings.", "encoder.", "final_layer_norm."):
-        key = key.replace(f"transformer.{inner}", f"transformer.text_model.{inner}")
-    return key
-
-
-def _incomplete(file: str, name: str) -> WeightsRejected:
-    return WeightsRejected(f"{file} lacks tensors of the part {name}. Get the model again.")
 
 
 def _class_of(folder: Path, name: str) -> tuple[str, str]:

@@ -12,6 +12,8 @@ class Kind(StrEnum):
 
     PIPELINE = "pipeline"
     """A folder of parts that draws by itself."""
+    LENDER = "lender"
+    """A folder that describes a model and lacks weights of it: denoisers in one file borrow."""
     CHECKPOINT = "checkpoint"
     """A denoiser in one file with other parts of its model."""
     DENOISER = "denoiser"

@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import TypeGuard
 
 from limner.domain.errors import WeightsRejected
-from limner.families.diffusion.recognition.finding import Finding, Kind, Prediction
+from limner.families.diffusion.known.facts import title_of
+from limner.families.diffusion.recognition.finding import Finding, Kind, Prediction, Words
 from limner.families.diffusion.recognition.headers import PICKLES, read_header
 from limner.families.diffusion.recognition.layouts import cut_short, names_of, recognise
+from limner.families.diffusion.recognition.lenders import described_by
 from limner.families.diffusion.recognition.tensors import Header, Tensor
 
 INDEX = "model_index.json"
@@ -53,6 +55,9 @@ class Pipeline:
 def recognise_folder(folder: Path) -> Finding:
     """Return what a diffusers folder is; never raises for what is in it."""
     try:
+        lacking = lacking_parts(folder)
+        if lacking:
+            return _lender(folder, lacking)
         pipeline = read_pipeline(folder)
         name = next((one for one in DENOISERS if one in pipeline.components), None)
         if name is None:
@@ -76,6 +81,20 @@ def recognise_folder(folder: Path) -> Finding:
     return cut_short(found, header.missing) if header.missing else found
 
 
+def lacking_parts(folder: Path) -> tuple[str, ...]:
+    """Return the parts that a folder describes and has no weights of, pickled ones neither.
+
+    Raises WeightsRejected where its description cannot be read.
+    """
+    return tuple(
+        name
+        for name, entry in read_table(folder / INDEX).items()
+        if _is_part(entry)
+        and _has_weights(folder, name)
+        and not any(path.suffix in (".safetensors", *PICKLES) for path in _entries(folder / name))
+    )
+
+
 def recognise_shards(index: Path) -> Finding:
     """Return what the shards that a list names are together; never raises for what is in them."""
     try:
@@ -91,7 +110,7 @@ def read_pipeline(folder: Path, given: Collection[str] = ()) -> Pipeline:
 
     Parts that are `given` come from elsewhere and are passed over.
     """
-    index = _read(folder / INDEX)
+    index = read_table(folder / INDEX)
     class_name = index.get("_class_name")
     if not isinstance(class_name, str):
         raise WeightsRejected(f"{folder.name} has a {INDEX} that names no pipeline. Get it again.")
@@ -101,7 +120,7 @@ def read_pipeline(folder: Path, given: Collection[str] = ()) -> Pipeline:
         if _is_part(entry) and name not in given and _has_weights(folder, name)
     }
     scheduler = folder / "scheduler" / "scheduler_config.json"
-    predicted = _read(scheduler).get("prediction_type") if scheduler.is_file() else ""
+    predicted = read_table(scheduler).get("prediction_type") if scheduler.is_file() else ""
     return Pipeline(class_name, index, components, str(predicted or ""))
 
 
@@ -151,7 +170,7 @@ def _component(folder: Path, name: str, class_name: str) -> Component:
             else "has no weights here. Get the whole folder"
         )
         raise WeightsRejected(f"The part “{name}” of {folder.name} {reason}.")
-    return Component(class_name, _read(settings) if settings.is_file() else {}, weights)
+    return Component(class_name, read_table(settings) if settings.is_file() else {}, weights)
 
 
 def _weights(folder: Path) -> tuple[Path, ...]:
@@ -177,7 +196,7 @@ def _entries(folder: Path) -> Iterator[Path]:
 
 
 def _shards(index: Path) -> tuple[Path, ...]:
-    listed = _read(index).get("weight_map")
+    listed = read_table(index).get("weight_map")
     names = {str(one) for one in listed.values()} if isinstance(listed, dict) else set()
     if not names or len(names) > _MOST_SHARDS or any(Path(name).name != name for name in names):
         raise WeightsRejected(f"{index.name} lists no shards that could be read. Get it again.")
@@ -191,7 +210,7 @@ def _shards(index: Path) -> tuple[Path, ...]:
     return paths
 
 
-def _read(path: Path) -> Mapping[str, object]:
+def read_table(path: Path) -> Mapping[str, object]:
     """Return a JSON table of bounded length; raises WeightsRejected where it is none."""
     try:
         if path.stat().st_size > _LONGEST:
@@ -251,6 +270,36 @@ def _prediction(pipeline: Pipeline, found: Finding) -> Prediction:
     if found.prediction == "flow":
         return "flow"
     return "v" if pipeline.prediction == "v_prediction" else "epsilon"
+
+
+def _lender(folder: Path, lacking: tuple[str, ...]) -> Finding:
+    """Return what a folder is that lacks weights; raises WeightsRejected as `read_pipeline`."""
+    pipeline = read_pipeline(folder, lacking)
+    words = Words(*_words(folder, pipeline))
+    unet = folder / "unet" / "config.json"
+    width = read_table(unet).get("cross_attention_dim") if unet.is_file() else None
+    described = described_by(pipeline.class_name, width, words)
+    if described is None:
+        return _other(pipeline)
+    family, variant = described
+    name = next((one for one in DENOISERS if one in pipeline.components), None)
+    if name is not None:
+        header = read_weights(pipeline.components[name].weights)
+        variant = recognise(header, *_words(folder, pipeline)).variant
+    parts = " and ".join(f"“{one}”" for one in lacking)
+    return Finding(
+        Kind.LENDER,
+        f"{title_of(family)} ({variant or 'any variant'}), a folder that describes it. {parts} of "
+        f"{folder.name} {'has' if len(lacking) == 1 else 'have'} no weights here. Denoisers in one "
+        "file draw with what it has; get the whole folder to draw with it by itself.",
+        family,
+        variant,
+        prediction=_PREDICTIONS.get(pipeline.prediction, "flow"),
+    )
+
+
+_PREDICTIONS: Mapping[str, Prediction] = {"v_prediction": "v", "epsilon": "epsilon"}
+"""What schedulers call it; those of flow models call it nothing."""
 
 
 def _other(pipeline: Pipeline) -> Finding:

@@ -14,6 +14,9 @@ from limner.families.diffusion.recognition.tensors import LONGEST_NAME, MOST_TEN
 
 MAGIC = b"GGUF"
 
+FIRST_SHAPE = "comfy.gguf.orig_shape."
+"""What stands before a tensor's name where the shape is written that it had at first."""
+
 _LONGEST = 100_000_000
 _MOST_ITEMS = 2_000_000
 """Entries of all lists together. A vocabulary has 300 000, and each is walked one by one."""
@@ -163,5 +166,5 @@ def _alignment(metadata: Mapping[str, str]) -> int:
 
 def _first_shape(name: str, metadata: Mapping[str, str]) -> tuple[int, ...] | None:
     """Return the shape a tensor had before ComfyUI-GGUF flattened it, where that is written."""
-    text = metadata.get(f"comfy.gguf.orig_shape.{name}")
+    text = metadata.get(f"{FIRST_SHAPE}{name}")
     return tuple(int(one) for one in text.split(",")) if text else None

@@ -165,7 +165,7 @@ def _denoiser(part: Part, denoiser: Denoiser, prefix: str, words: Words) -> Find
     )
 
 
-_ENCODER_PREFIXES = (
+ENCODER_PREFIXES = (
     "cond_stage_model.transformer.",
     "cond_stage_model.model.",
     "conditioner.embedders.0.transformer.",
@@ -180,12 +180,16 @@ _ENCODER_PREFIXES = (
     "text_encoder_2.",
     "text_encoder_3.",
 )
+"""What the names of text encoders begin with in files of everything."""
+
+AUTOENCODER_PREFIXES = ("first_stage_model.", "vae.")
+"""What those of the autoencoder begin with."""
 
 
 def _besides(part: Part) -> tuple[str, ...]:
     """Return the other parts in a file: its text encoders in order, then its autoencoder."""
-    found = [parts.text_encoder(part.under(prefix)) for prefix in _ENCODER_PREFIXES]
-    if part.holds(r"(first_stage_model|vae)\."):
+    found = [parts.text_encoder(part.under(prefix)) for prefix in ENCODER_PREFIXES]
+    if part.under(*AUTOENCODER_PREFIXES).tensors:
         found.append("autoencoder")
     return tuple(dict.fromkeys(name for name in found if name))
 
