@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from pydantic import ValidationError
 
 from limner.app.wrong import told_of
-from limner.domain.capability import check_words, is_readable
 from limner.domain.errors import InvalidOption
 from limner.domain.recipe import Draft, Extra, FileFormat, Size
 from limner.domain.sampling import is_left_open, read_sampling, read_schedule
+from limner.domain.words import check_words, is_readable
 
 _ALIASES = {"jpg": "jpeg"}
 

@@ -8,7 +8,6 @@ from pathlib import PurePosixPath
 
 from limner.app.studio import Made, Progress, Studio
 from limner.domain.asset import Asset
-from limner.domain.capability import check_words
 from limner.domain.card import ModelCard
 from limner.domain.errors import (
     InvalidImage,
@@ -18,6 +17,7 @@ from limner.domain.errors import (
     WeightsRejected,
 )
 from limner.domain.recipe import Draft
+from limner.domain.words import check_words
 from limner.domain.workspace import Actor, Workspace
 from limner.provenance.foreign.reading import find_damaged, read_settings
 from limner.provenance.foreign.settings import ForeignModel, ForeignSettings, Unmapped, shown

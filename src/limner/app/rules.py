@@ -17,10 +17,10 @@ from collections.abc import Iterator, Sequence
 from math import prod
 from typing import TYPE_CHECKING
 
-from limner.domain.capability import PROMPT_LIMIT
 from limner.domain.errors import InvalidOption, PromptRefused
 from limner.domain.policy import PromptRule
 from limner.domain.recipe import Recipe
+from limner.domain.words import PROMPT_LIMIT
 from limner.domain.workspace import Workspace
 
 if TYPE_CHECKING:

@@ -23,8 +23,8 @@ from random import Random
 from typing import TypeAlias
 
 from limner.app.wildcard_files import WildcardFiles
-from limner.domain.capability import PROMPT_LIMIT
 from limner.domain.errors import InvalidPrompt
+from limner.domain.words import PROMPT_LIMIT
 
 _WRITTEN = 10 * PROMPT_LIMIT
 _DEEPEST = 40

@@ -1,7 +1,6 @@
 """What a model can do, read by every door, and how a Draft becomes a Recipe."""
 
 import math
-import unicodedata
 from typing import Annotated, Generic, Literal, TypeVar
 
 from pydantic import Field
@@ -24,11 +23,9 @@ from limner.domain.recipe import (
     Task,
 )
 from limner.domain.sampling import NEAREST
+from limner.domain.words import check_words
 
 N = TypeVar("N", int, float)
-
-PROMPT_LIMIT = 4_000
-"""The most characters a prompt or negative prompt may have, for any model."""
 
 
 class Range(Frozen, Generic[N]):
@@ -427,29 +424,6 @@ def _offset(draft: Draft) -> Offset | None:
             else f"{draft.task.value} has no offset to set."
         )
     return draft.offset
-
-
-def check_words(name: str, text: str) -> None:
-    """Raise InvalidPrompt for words too long for any model, or that no file could hold."""
-    if len(text) > PROMPT_LIMIT:
-        raise InvalidPrompt(
-            f"The {name} has {len(text):,} characters; the most is {PROMPT_LIMIT:,}. "
-            "Shorten it to what the picture should show."
-        )
-    if not is_readable(text):
-        raise InvalidPrompt(
-            f"The {name} holds control characters or broken ones. Write it as plain words."
-        )
-
-
-def is_readable(text: str) -> bool:
-    """Whether a text can be written to any file.
-
-    Control characters cannot, nor can the lone surrogates that Python makes of broken bytes.
-    """
-    return not any(
-        unicodedata.category(letter) in ("Cc", "Cs") and letter not in "\t\n\r" for letter in text
-    )
 
 
 def _extra(spec: ChoiceExtra | NumberExtra, value: Extra | None) -> Extra | None:

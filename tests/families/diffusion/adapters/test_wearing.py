@@ -236,3 +236,35 @@ def test_kinds_that_are_not_put_on_are_told(model: DiffusionModel, tmp_path: Pat
     path = written(tmp_path / "fox.safetensors", {name: torch.ones(2, 4, 4)})
     with pytest.raises(InvalidOption, match="of the kind OFT, which is not put on"):
         draw(model, (path, 1.0))
+
+
+def test_words_are_read_again_only_where_their_readers_wear_something(
+    model: DiffusionModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[object] = []
+    encoder = model._first.text_encoder
+    encoder.register_forward_hook(lambda *_: read.append(1))
+    drawing = written(tmp_path / "drawing.safetensors", kohya(matrices(model)))
+    name = next(name for name, one in encoder.named_modules() if isinstance(one, torch.nn.Linear))
+    width = encoder.get_submodule(name).weight.shape
+    pair = {f"text_encoder.{name}": (torch.ones(2, width[1]), torch.ones(width[0], 2))}
+    reading = written(
+        tmp_path / "reading.safetensors",
+        {
+            f"{layer}.lora_{side}.weight": tensor
+            for layer, both in pair.items()
+            for side, tensor in zip("AB", both, strict=True)
+        },
+    )
+    draw(model)
+    first = len(read)
+    assert first
+    draw(model, (drawing, 1.0))
+    draw(model)
+    assert len(read) == first
+    draw(model, (reading, 1.0))
+    assert len(read) == 2 * first
+    draw(model, (drawing, 1.0))
+    assert len(read) == 3 * first
+    draw(model)
+    assert len(read) == 3 * first

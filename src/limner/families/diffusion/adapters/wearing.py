@@ -13,7 +13,7 @@ from typing import Any
 from limner.domain.errors import InvalidOption, WeightsRejected
 from limner.families.diffusion.adapters.changes import changes_of
 from limner.families.diffusion.adapters.effects import Effect, effect_of
-from limner.families.diffusion.adapters.names import Layers, few
+from limner.families.diffusion.adapters.names import Layers, Slot, few
 from limner.families.diffusion.known.facts import title_of
 from limner.families.diffusion.recognition.adapters import Adapter, identify, instead_of
 from limner.families.diffusion.recognition.finding import Words
@@ -37,8 +37,9 @@ class Worn:
 
 @dataclass
 class Wearing:
-    """The adapters that a pipeline wears."""
+    """The adapters that a pipeline wears; `reads`: its text encoders wear some of them."""
 
+    reads: bool = False
     _hooks: list[Any] = field(default_factory=list)
 
     def put(self, layer: Any, effects: Sequence[tuple[Effect, float]]) -> None:
@@ -50,6 +51,7 @@ class Wearing:
         for hook in self._hooks:
             hook.remove()
         self._hooks.clear()
+        self.reads = False
 
 
 @dataclass(frozen=True)
@@ -71,19 +73,20 @@ def put_on(pipeline: Any, adapters: Sequence[Worn]) -> Wearing:
     Raises WeightsRejected for a file that is damaged or does not fit the model, InvalidOption
     for a kind of adapter that is not known, or that these weights cannot wear.
     """
-    layers = Layers(pipeline)
+    layers, reads = Layers(pipeline), False
     worn: dict[int, tuple[Any, list[tuple[Effect, float]]]] = {}
     for adapter in adapters:
-        for layer, effect, weight in _effects(adapter, layers):
-            worn.setdefault(id(layer), (layer, []))[1].append((effect, weight))
-    wearing = Wearing()
+        for slot, effect, weight in _effects(adapter, layers):
+            worn.setdefault(id(slot.layer), (slot.layer, []))[1].append((effect, weight))
+            reads = reads or slot.reads
+    wearing = Wearing(reads)
     for layer, effects in worn.values():
         wearing.put(layer, effects)
     return wearing
 
 
-def _effects(adapter: Worn, layers: Layers) -> list[tuple[Any, Effect, float]]:
-    """Return what an adapter does: for each layer, which, the effect and its weight."""
+def _effects(adapter: Worn, layers: Layers) -> list[tuple[Slot, Effect, float]]:
+    """Return what an adapter does: for each layer, where it is, the effect and its weight."""
     header = read_header(adapter.path)
     kind = _kind(adapter, header)
     changes = changes_of(adapter.name, _read(adapter), header.metadata)
@@ -99,7 +102,7 @@ def _effects(adapter: Worn, layers: Layers) -> list[tuple[Any, Effect, float]]:
             except WeightsRejected as error:
                 raise _unfit(adapter, str(error)) from error
             if weight := adapter.weight_of(slot.reads):
-                found.append((slot.layer, effect, weight))
+                found.append((slot, effect, weight))
     return found
 
 

@@ -160,8 +160,7 @@ class DiffusionModel:
         self._pipelines.clear()
         self._nets.close()
         self._eyes.close()
-        self._answers.forget()
-        self._conditions.forget()
+        self._forget_words()
         del self._first, self._tuning, self._spectacles, self._redux, self._wearing, self._map
         # Pipelines refer to themselves, by what stands before their methods and by hooks.
         gc.collect()
@@ -299,10 +298,10 @@ class DiffusionModel:
         wanted = order.recipe.adapters
         if wanted == self._worn:
             return
+        if self._wearing.reads:
+            self._forget_words()
         self._wearing.take_off()
         self._worn = ()
-        self._answers.forget()
-        self._conditions.forget()
         if wanted:
             worn = [
                 Worn(order.file_of(one.sha256), one.name, one.weight, one.text_weight)
@@ -310,6 +309,13 @@ class DiffusionModel:
             ]
             self._wearing = put_on(self._first, worn)
             self._worn = wanted
+        if self._wearing.reads:
+            self._forget_words()
+
+    def _forget_words(self) -> None:
+        """Forget what text encoders made of words: they are changing."""
+        self._answers.forget()
+        self._conditions.forget()
 
     def _words(self, recipes: Sequence[Recipe], pipeline: Any, watch: Watch) -> dict[str, Any]:
         """Return the arguments that hold the words, and tell what of them is not heard."""
