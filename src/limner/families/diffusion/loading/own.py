@@ -32,7 +32,7 @@ _FLUX_1: Mapping[bool, Settings] = {
     },
     False: {**_STEADY, "shift": 1.0, "use_dynamic_shifting": False},
 }
-"""How the noise of FLUX.1 falls, by whether guidance is embedded, as published."""
+"""How the noise of FLUX.1 falls, by whether it was distilled no further than [dev], as published."""
 
 _Z_IMAGE = {"base": 6.0, "turbo": 3.0}
 """The shift of the noise of Z-Image, by variant, as published."""
@@ -58,8 +58,8 @@ def as_its_own(single: Single, name: str, found: Finding, folder: Path) -> Singl
 def _schedule(part: Part, found: Finding, zero_snr: bool) -> Settings | None:
     """Return how the noise of a variant falls; None where it does as that of the others."""
     if found.family == "flux1":
-        return _FLUX_1[_guided(part)]
-    if found.family == "z-image":
+        return _FLUX_1[_guided(part) or found.variant == "de-distilled"]
+    if found.family == "z-image" and found.variant in _Z_IMAGE:
         return {**_STEADY, "shift": _Z_IMAGE[found.variant], "use_dynamic_shifting": False}
     if found.family in ("sd1", "sd2", "sdxl"):
         predicted = found.prediction or facts_of(found.family, found.variant).prediction
