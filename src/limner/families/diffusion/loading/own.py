@@ -32,7 +32,7 @@ _FLUX_1: Mapping[bool, Settings] = {
     },
     False: {**_STEADY, "shift": 1.0, "use_dynamic_shifting": False},
 }
-"""How the noise of FLUX.1 falls, by whether it was distilled no further than [dev], as published."""
+"""How the noise of FLUX.1 falls, by whether it was distilled no further than [dev]."""
 
 _Z_IMAGE = {"base": 6.0, "turbo": 3.0}
 """The shift of the noise of Z-Image, by variant, as published."""
