@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from limner.domain.capability import (
-    PROMPT_LIMIT,
     Capability,
     ChoiceExtra,
     Company,
@@ -15,8 +14,6 @@ from limner.domain.capability import (
     Range,
     Sizes,
     TaskInputs,
-    check_words,
-    is_readable,
 )
 from limner.domain.errors import (
     InvalidOption,
@@ -37,6 +34,7 @@ from limner.domain.recipe import (
     Size,
     Task,
 )
+from limner.domain.words import PROMPT_LIMIT, check_words, is_readable
 from tests.domain.strategies import DRAFTS, SEEDS
 
 MODEL = ModelRef(name="brush", sha256="1" * 64)

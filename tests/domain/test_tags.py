@@ -3,7 +3,7 @@
 import pytest
 
 from limner.domain.errors import InvalidPrompt
-from limner.domain.tags import first, take_out
+from limner.domain.tags import tags_in, take_out
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,7 @@ from limner.domain.tags import first, take_out
 )
 def test_adapters_are_taken_out(prompt: str, words: str, adapters: tuple[str, ...]) -> None:
     assert take_out(prompt) == (words, adapters)
-    assert (first(prompt) is None) == (not adapters)
+    assert len(tags_in(prompt)) == len(adapters)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
@@ -49,7 +50,7 @@ class Studio:
     """What the stand-in models did, and how they should behave.
 
     `events` lists loads, draws and closes in order; `bytes` is what each model holds. `weights` are
-    the bytes of a model's file by its name, `beside` for how many each load left room, `shown`
+    the bytes of a model's file by its name, `beside` for which files each load left room, `shown`
     the pictures that it was planned to read. `before_draw` is told which model draws, and where it
     was placed.
     """
@@ -59,7 +60,7 @@ class Studio:
     before_step: Callable[[int], None] = lambda _: None
     out_of_memory: set[str] = field(default_factory=set)
     threads: list[int] = field(default_factory=list)
-    beside: list[int] = field(default_factory=list)
+    beside: list[tuple[Path, ...]] = field(default_factory=list)
     shown: list[int] = field(default_factory=list)
     weights: dict[str, int] = field(default_factory=dict)
     before_draw: Callable[[str, Placement], None] = lambda *_: None
@@ -86,7 +87,7 @@ class Studio:
             homepage="",
             capability=Capability(tasks=(TaskInputs(task=Task.TEXT_TO_IMAGE),)),
         )
-        return Installed(card, {})
+        return Installed(card, {"weights": Path(model.name)})
 
 
 @dataclass

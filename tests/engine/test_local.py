@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -464,14 +465,13 @@ def test_what_lies_around_is_laid_out_when_it_is_drawn(
 
 
 def test_room_is_left_for_what_takes_part(studio: Studio) -> None:
-    studio.weights.update({"model-1": 1000, "model-2": 7, "model-7": 30, "model-8": 5})
     asked = recipe(
         adapters=tuple(AdapterRef(name=one.name, sha256=one.sha256) for one in (ref(7), ref(8))),
         size=size(32, 32),
         upscaler=ref(2),
     )
     draw(engine_in(studio), asked)
-    assert studio.beside == [35, 0]
+    assert studio.beside == [(Path("model-7"), Path("model-8")), ()]
 
 
 def test_room_is_left_for_pictures_that_are_shown(studio: Studio) -> None:

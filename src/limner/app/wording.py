@@ -8,7 +8,7 @@ from limner.domain.card import ModelCard
 from limner.domain.errors import InvalidOption, InvalidPrompt
 from limner.domain.prompting import changing
 from limner.domain.recipe import Draft
-from limner.domain.tags import first, take_out
+from limner.domain.tags import tags_in, take_out
 
 
 @dataclass(frozen=True)
@@ -30,9 +30,10 @@ class Wording:
         words = expand(draft.prompt, seed, self.files) if prompt is None else prompt
         words, adapters = take_out(words)
         if adapters and not self.card.capability.adapters:
+            written = next(iter(tags_in(draft.prompt)), adapters[0])
             raise InvalidOption(
-                f"{self.card.name} takes no adapters. Take {first(draft.prompt) or adapters[0]} "
-                "out of the prompt, or choose another model."
+                f"{self.card.name} takes no adapters. Take {written} out of the prompt, or choose "
+                "another model."
             )
         negative = expand(draft.negative_prompt, seed, self.files)
         for name, text in (
@@ -51,7 +52,7 @@ class Wording:
 
 
 def _check_bare(name: str, text: str) -> None:
-    found = first(text)
+    found = next(iter(tags_in(text)), None)
     if found is not None:
         raise InvalidPrompt(
             f"An adapter counts for the whole picture: take {found} out of the {name} and write "

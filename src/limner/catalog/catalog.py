@@ -186,7 +186,7 @@ class Catalog:
         if not found:
             useless = self.collection.unusable(name)
             if useless is not None:
-                raise WeightsRejected(f"{useless.path} is not usable by itself. {useless.reason}")
+                raise WeightsRejected(f"{useless.path} is not usable by itself: {useless.reason}")
             raise self._unknown(name)
         for one in found if weights else ():
             card = self._find_at(one.path)

@@ -13,8 +13,6 @@ from limner.families.diffusion.recognition.finding import Kind
 from limner.families.diffusion.recognition.layouts import recognise_file
 from limner.families.family import Family, Hash
 
-_WEIGHTS = frozenset({".safetensors", ".sft", ".gguf"})
-
 _LOOK_AT = 1_000
 """The most files of a folder that are looked at for pickles."""
 
@@ -37,22 +35,19 @@ def recognise(path: Path, families: Iterable[Family], sha256_of: Hash) -> ModelC
         for inner in _files_in(path):
             if _is_pickle(inner):
                 raise _never(inner)
+    raise _unknown(path)
+
+
+def _unknown(path: Path) -> ModelNotFound:
+    """Return the error for what no family knows as a model; it says what it is, if anyone can."""
     if path.suffix.lower() in WEIGHTS and path.is_file():
         found = recognise_file(path)
-        if found.kind not in (Kind.UNKNOWN, Kind.REFUSED):
-            raise ModelNotFound(f"{path} is not usable by itself: {found.reason}")
-    raise ModelNotFound(
-        f"{path} is not a checkpoint of any model family that Limner knows. {_seen(path)}"
-        "`limner models list` shows what it runs."
+        if found.kind is not Kind.UNKNOWN:
+            return ModelNotFound(f"{path} is not usable by itself: {found.reason}")
+    return ModelNotFound(
+        f"{path} is not a checkpoint of any model family that Limner knows. `limner models list` "
+        "shows what it runs."
     )
-
-
-def _seen(path: Path) -> str:
-    """Return what a file is that nothing is drawn with; empty where nobody knows."""
-    if path.suffix.lower() not in _WEIGHTS or not path.is_file():
-        return ""
-    found = recognise_file(path)
-    return "" if found.kind is Kind.UNKNOWN else f"{path.name} is: {found.reason} "
 
 
 def _check_files(card: ModelCard) -> None:

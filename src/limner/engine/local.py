@@ -60,13 +60,13 @@ class LocalEngine:
             with _enough_memory():
                 ready = [self._with_parts(framing.inward(order)) for order in batch]
                 try:
-                    drawn = self._draw(model, ready, own)
+                    drawn, model = self._draw(model, ready, own)
                 except Outgrown:
                     if not was_held:
                         raise
                     self._residency.forget(recipe.model)
                     model = self._model(recipe.model, own, recipe)
-                    drawn = self._draw(model, ready, own)
+                    drawn, model = self._draw(model, ready, own)
             environment = self._environment(model)
             share = (time.perf_counter() - began) / len(batch)
             for position, (order, pixels) in enumerate(zip(batch, drawn, strict=True)):
@@ -96,9 +96,12 @@ class LocalEngine:
         """Let every model go."""
         self._residency.close()
 
-    def _draw(self, model: LoadedModel, orders: Sequence[Order], watch: Watch) -> list[Pixels]:
+    def _draw(
+        self, model: LoadedModel, orders: Sequence[Order], watch: Watch
+    ) -> tuple[list[Pixels], LoadedModel]:
+        """Return the pictures, and the model as it is in memory after them."""
         if not refines(orders[0].recipe):
-            return model.perform(orders, watch)
+            return model.perform(orders, watch), model
         drawn = []
         for position, order in enumerate(orders):
             one = Watch(watch.tell, watch.token, watch.first + position)
@@ -108,7 +111,7 @@ class LocalEngine:
             # What enlarged it may have sent the model out of memory.
             model = self._model(recipe.model, one, recipe)
             drawn.append(refine(model, order, resize(larger, recipe.size), one))
-        return drawn
+        return drawn, model
 
     def _with_parts(self, order: Order) -> Order:
         recipe = order.recipe

@@ -3,6 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from limner.domain.card import Installed
 from limner.domain.errors import ModelUnavailable, OutOfMemory
@@ -114,10 +115,11 @@ class Residency:
                 "or choose a smaller model."
             ) from error
 
-    def _beside(self, recipe: Recipe) -> int:
-        """Return the bytes of the weights that take part in a picture besides the model's own."""
+    def _beside(self, recipe: Recipe) -> tuple[Path, ...]:
+        """Return the files of what takes part in a picture besides the model itself."""
         apart = (recipe.model, recipe.upscaler)
-        return sum(self._locate(ref).card.bytes for ref in recipe.models if ref not in apart)
+        others = (self._locate(ref) for ref in recipe.models if ref not in apart)
+        return tuple(path for one in others for path in one.files.values())
 
     def _lies_apart(self, family: Family) -> bool:
         """Return whether models of a family lie in a device's memory, and set its budget."""

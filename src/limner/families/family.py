@@ -40,8 +40,8 @@ class Placement:
     `make_room` lets other models go until that many bytes are free, or none is left to go; it may
     be called while the model draws, too, which stays. `size`
     is what is drawn first, None where that is not known; `tell` is told what had to be done.
-    `beside` is the bytes of the weights that take part in what is drawn first: ControlNets, what
-    sees references, adapters. Room is left for them. `shown` is how many pictures a model that
+    `beside` are the files of what takes part in what is drawn first: ControlNets, what sees
+    references, adapters. Room is left for them. `shown` is how many pictures a model that
     sees by itself reads with the one it draws first.
     """
 
@@ -49,7 +49,7 @@ class Placement:
     make_room: Callable[[int], None] = _keep_all
     size: Size | None = None
     tell: Callable[[Happening], None] = _tell_nobody
-    beside: int = 0
+    beside: tuple[Path, ...] = ()
     shown: int = 0
 
 
@@ -129,7 +129,8 @@ class LoadedModel(Held, Protocol):
     def perform(self, orders: Sequence[Order], watch: Watch) -> list[Pixels]:
         """Draw every order, all of one native size and step count; see `Order` and `Watch`.
 
-        The pixels of an order do not depend on the others in the batch. Checks the token at
+        The pixels of an order do not depend on the others, unless its Recipe asks for a way of
+        drawing that may change them. Checks the token at
         least once per step and raises Cancelled. Raises MemoryError where memory runs out, Outgrown
         where loading it anew would help, OutOfMemory where that is known to be of no use,
         WeightsRejected where a part does not fit, InvalidRequest for what cannot be drawn.

@@ -8,17 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+from limner.domain.errors import InvalidPrompt
 from limner.domain.prompting import changing
 from limner.domain.recipe import MAX_SEED, Draft, Recipe, Size
 from limner.domain.sampling import is_left_open, read_sampler, read_schedule
-from limner.domain.tags import without
+from limner.domain.tags import read_tag, tags_in, without
 
 _LONGEST_SHOWN = 200
 _LONGEST_WORDS = 20_000
-_LORA_TAG = re.compile(
-    r"<(?:lora|lyco):([^:<>]{1,300})(?::([-+0-9.]{1,20}))?(?::([-+0-9.]{1,20}))?[^<>]{0,100}>"
-)
-"""A name, the weight, or that in the text encoders and then that in the denoiser."""
 _SPACES = re.compile(r"[ \t]{2,}")
 _NO_NUMBER = "it is no number"
 
@@ -108,9 +105,14 @@ class Collector:
         """Take a prompt; adapters named in it (`<lora:name:weight>`) are taken out of it."""
         if not isinstance(value, str):
             return
-        for match in _LORA_TAG.finditer(value):
-            self.adapter(match[1], weight=match[3] or match[2], text_weight=match[3] and match[2])
-        text = _SPACES.sub(" ", without(value, _LORA_TAG))
+        for written in tags_in(value):
+            try:
+                tag = read_tag(written)
+            except InvalidPrompt as error:
+                self.leave("words", written, error.message)
+            else:
+                self.adapter(tag.name, weight=tag.weight, text_weight=tag.text_weight)
+        text = _SPACES.sub(" ", without(value))
         for piece in dict.fromkeys(changing(text)):
             self.leave("words", piece, "our words are the same in every step; this is drawn as is")
         if len(text) > _LONGEST_WORDS:

@@ -117,14 +117,14 @@ def test_the_pipeline_is_called_once(
 def test_what_differs_in_more_is_drawn_apart(changes: dict[str, Any]) -> None:
     asked = orders()
     asked[1] = replace(asked[1], recipe=asked[1].recipe.model_copy(update=changes))
-    assert [len(some) for _, some in batches(asked, at_once=True)] == [1, 1, 1]
+    assert [len(some) for _, some in batches(asked, at_once=lambda: True)] == [1, 1, 1]
 
 
 def test_only_pictures_from_words_alone_are_drawn_at_once() -> None:
     redrawn = [order_of(Task.IMAGE_TO_IMAGE, extras=FAST)] * 2
-    assert [len(some) for _, some in batches(redrawn, at_once=True)] == [1, 1]
-    assert [start for start, _ in batches(orders(), at_once=False)] == [0, 1, 2]
-    assert [start for start, _ in batches(orders(), at_once=True)] == [0]
+    assert [len(some) for _, some in batches(redrawn, at_once=lambda: True)] == [1, 1]
+    assert [start for start, _ in batches(orders(), at_once=lambda: False)] == [0, 1, 2]
+    assert [start for start, _ in batches(orders(), at_once=lambda: True)] == [0]
 
 
 def test_every_picture_tells_of_its_steps(small: DiffusionModel) -> None:
@@ -174,4 +174,4 @@ def test_a_likeness_forgets_nothing_but_words_and_seed() -> None:
         pair = [replace(orders()[0], recipe=recipe) for recipe in (one, changed)]
         if name in ("task", "extras", "controls", "references", "layout"):
             continue
-        assert [len(some) for _, some in batches(pair, at_once=True)] == [1, 1], name
+        assert [len(some) for _, some in batches(pair, at_once=lambda: True)] == [1, 1], name

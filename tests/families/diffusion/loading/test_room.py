@@ -24,9 +24,7 @@ from limner.families.diffusion.calls.arguments import manner_of  # noqa: E402
 from limner.families.diffusion.drawing.model import Beside, DiffusionModel  # noqa: E402
 from limner.families.diffusion.loading import room as rooms  # noqa: E402
 from limner.families.diffusion.loading.pipelines import (  # noqa: E402
-    bytes_in,
     load_pipeline,
-    parts_of,
 )
 from limner.families.diffusion.loading.room import Room  # noqa: E402
 from limner.families.diffusion.loading.ways import Loaded  # noqa: E402
@@ -77,11 +75,15 @@ def order(side: int) -> Order:
 
 
 def asked(
-    loaded: Loaded, place: Place, monkeypatch: pytest.MonkeyPatch, *orders: Order, held: int = 0
+    loaded: Loaded,
+    place: Place,
+    monkeypatch: pytest.MonkeyPatch,
+    *orders: Order,
+    holding: tuple[str, ...] = (),
 ) -> Way:
     monkeypatch.setattr(rooms, "machine_here", place.here)
     room = Room(loaded, Placement(1, place.make_room), work_of)
-    return room.way_for(orders, held or bytes_in(parts_of(loaded.pipeline).values()))
+    return room.way_for(orders, holding)
 
 
 def more(loaded: Loaded, side: int, way: Way = PLAIN) -> float:
@@ -119,9 +121,9 @@ def test_a_picture_like_the_last_is_drawn_as_that_was(
     place = Place(1.2 * more(loaded, 2048))
     monkeypatch.setattr(rooms, "machine_here", place.here)
     room = Room(loaded, Placement(1, place.make_room), work_of)
-    assert room.way_for([order(2048)], 0) == PLAIN
+    assert room.way_for([order(2048)], ()) == PLAIN
     place.free = round(1.05 * more(loaded, 2048) * GB)
-    assert room.way_for([order(2048)], 0) == PLAIN
+    assert room.way_for([order(2048)], ()) == PLAIN
     assert place.asked == []
     assert asked(loaded, place, monkeypatch, order(2048)) == replace(PLAIN, tiling=True)
 
@@ -182,10 +184,12 @@ def test_room_is_made_for_a_controlnet_that_joins_once(
     missing = 1.1 * (more(loaded, 512) * GB + 4 * numbers) - free * GB
     assert place.asked == [pytest.approx(missing, abs=1000)]
     # Once it is held it takes nothing more.
-    own = bytes_in(parts_of(loaded.pipeline).values())
     place = Place(free, others=64)
-    asked(loaded, place, monkeypatch, with_net, held=own + 4 * numbers)
+    asked(loaded, place, monkeypatch, with_net, holding=("0" * 64,))
     assert place.asked == []
+    # What another net left there is no room for this one.
+    asked(loaded, place, monkeypatch, with_net, holding=("1" * 64,))
+    assert place.asked
 
 
 def test_a_model_asks_before_it_draws(loaded: Loaded, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """Models are loaded the way the planner chose, and nothing but what it says changes pixels."""
 
+import json
 import math
 import re
 from dataclasses import replace
@@ -125,11 +126,17 @@ def test_others_leave_before_a_lesser_way_is_taken(
     assert not asked
 
 
-def test_room_is_left_for_what_takes_part(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_room_is_left_for_what_takes_part(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    header = {"a": {"dtype": "F16", "shape": [2**31], "data_offsets": [0, 2**32]}}
+    told = json.dumps(header).encode()
+    net = tmp_path / "net.safetensors"
+    net.write_bytes(len(told).to_bytes(8, "little") + told)
     monkeypatch.setattr(ways, "machine_here", lambda: here(8 * GB))
     assert ways.load_fitting(folder, WORK, Placement(1)).way == Way("float32")
     with pytest.raises(OutOfMemory):
-        ways.load_fitting(folder, WORK, Placement(1, beside=8 * GB))
+        ways.load_fitting(folder, WORK, Placement(1, beside=(net, tmp_path / "config.json")))
 
 
 def test_where_nothing_fits_the_error_says_what_would_help(

@@ -44,6 +44,11 @@ class Nets:
         return nets
 
     @property
+    def digests(self) -> tuple[str, ...]:
+        """The digests of those in memory."""
+        return tuple(self._held)
+
+    @property
     def held(self) -> tuple[Any, ...]:
         """Those in memory."""
         return tuple(self._held.values())

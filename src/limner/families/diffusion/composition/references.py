@@ -49,7 +49,8 @@ class Spectacles:
     def __init__(self, pipeline: Any, device: Device) -> None:
         self._pipeline = pipeline
         self._device = device
-        self._worn: tuple[str, ...] = ()
+        self.worn: tuple[str, ...] = ()
+        """The digests of those that it wears."""
 
     def look(self, order: Order, guided: bool) -> dict[str, Any]:
         """Return the arguments that tell what is seen in an order's references.
@@ -59,13 +60,13 @@ class Spectacles:
         """
         references = [one for one in order.recipe.references if one.model is not None]
         wanted = tuple(one.model.sha256 for one in references if one.model is not None)
-        if wanted != self._worn:
+        if wanted != self.worn:
             self._take_off()
         if not wanted:
             return {}
-        if not self._worn:
+        if not self.worn:
             self._put_on([order.parts[digest] for digest in wanted])
-            self._worn = wanted
+            self.worn = wanted
         pipeline = self._pipeline
         pipeline.set_ip_adapter_scale([_scale(one, pipeline.unet) for one in references])
         with memory_told(), quiet():
@@ -84,10 +85,10 @@ class Spectacles:
             self._take_off()
 
     def _take_off(self) -> None:
-        if self._worn:
+        if self.worn:
             with quiet():
                 self._pipeline.unload_ip_adapter()
-            self._worn = ()
+            self.worn = ()
 
     def _put_on(self, adapters: Sequence[Mapping[str, Path]]) -> None:
         encoder = adapters[0][ENCODER_CONFIG].parent
@@ -123,6 +124,11 @@ class Redux:
         self._pipeline = pipeline
         self._device = device
         self._held: tuple[str, Any, Any, Any] | None = None
+
+    @property
+    def digest(self) -> str:
+        """The digest of the one in memory; empty where there is none."""
+        return "" if self._held is None else self._held[0]
 
     @property
     def bytes(self) -> int:

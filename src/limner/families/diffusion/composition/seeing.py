@@ -54,6 +54,11 @@ class Eyes:
         return _depths(network, sight, picture, self._device)
 
     @property
+    def digests(self) -> tuple[str, ...]:
+        """The digests of those in memory."""
+        return tuple(self._held)
+
+    @property
     def bytes(self) -> int:
         """The bytes that their weights take."""
         held = [

@@ -5,7 +5,7 @@ a CPU several at once take as long as one after the other, and more memory. What
 fast profiles on a GPU, which one small picture does not fill.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from limner.domain.recipe import Recipe, Task
 from limner.families.diffusion.drawing.extras import profile_of
@@ -13,15 +13,17 @@ from limner.families.diffusion.drawing.profiles import Profile
 from limner.families.family import Order
 
 
-def batches(orders: Sequence[Order], at_once: bool) -> Iterator[tuple[int, list[Order]]]:
+def batches(
+    orders: Sequence[Order], at_once: Callable[[], bool]
+) -> Iterator[tuple[int, list[Order]]]:
     """Yield (position of the first, orders): neighbours that are drawn at once, or one alone.
 
-    `at_once` is whether the device gains by it.
+    `at_once` is asked each time whether the device gains by it, and has the memory.
     """
     start = 0
     while start < len(orders):
         end = start + 1
-        if at_once and _shared(orders[start].recipe):
+        if at_once() and _shared(orders[start].recipe):
             likeness = _likeness(orders[start].recipe)
             while end < len(orders) and _likeness(orders[end].recipe) == likeness:
                 end += 1

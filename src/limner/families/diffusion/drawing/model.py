@@ -66,7 +66,8 @@ _NOTHING = Beside()
 class DiffusionModel:
     """Draws orders one after the other; see `families.family.LoadedModel`.
 
-    Each picture is what the pipeline itself draws with these arguments, bit by bit.
+    Each picture of the profile `exact` is what the pipeline itself draws, bit by bit. Fast ones
+    are drawn at once on a GPU, and their last bits depend on each other; see `batches`.
     """
 
     def __init__(
@@ -113,6 +114,14 @@ class DiffusionModel:
         return weights + self._eyes.bytes + seeing
 
     @property
+    def _holding(self) -> frozenset[str]:
+        """The digests of what takes part with it and is in memory."""
+        seeing = (*(self._spectacles.worn if self._spectacles else ()), *self._eyes.digests)
+        told = (self._redux.digest,) if self._redux else ()
+        worn = (one.sha256 for one in self._worn)
+        return frozenset((*self._nets.digests, *worn, *seeing, *told))
+
+    @property
     def libraries(self) -> tuple[tuple[str, str], ...]:
         """The libraries that decide its numbers."""
         return self._used.versions
@@ -151,7 +160,7 @@ class DiffusionModel:
             )
         self._most = 1
         drawn: list[Pixels] = []
-        for start, some in batches(orders, self._at_once):
+        for start, some in batches(orders, lambda: self._at_once):
             drawn += self._fitted(some, Watch(tell, watch.token, watch.first + start))
         return drawn
 
@@ -169,7 +178,7 @@ class DiffusionModel:
 
     def _fitted(self, orders: Sequence[Order], watch: Watch) -> list[Pixels]:
         """Draw orders at once; where memory runs out, again in a way that takes less, if any."""
-        wanted = eased(self._room.way_for(orders, self.bytes)) if self._room else ()
+        wanted = eased(self._room.way_for(orders, self._holding)) if self._room else ()
         for ease in named(set(wanted) - set(self._eased)):
             self._ease(ease)
             watch.tell(Notice("less_memory", f"To fit into memory: {ease.what}."))
@@ -258,7 +267,8 @@ class DiffusionModel:
     def _tune(self, order: Order) -> None:
         """Put on and take off adapters, and what is done for speed, as a Recipe has it."""
         recipe = order.recipe
-        plain = not (recipe.adapters or recipe.references)
+        seen = self._spectacles is not None and recipe.references
+        plain = not (recipe.adapters or seen)
         if not plain:
             self._tuning.tune(profile_of(recipe), plain)
         self._wear(order)

@@ -15,6 +15,7 @@ from importlib import import_module
 from typing import Any
 
 from limner.families.diffusion.known.facts import ARCHITECTURES, architecture_of
+from limner.families.diffusion.loading.hardware import has_fp8
 from limner.families.diffusion.loading.pipelines import libraries
 
 
@@ -46,10 +47,7 @@ def profiles_of(family: str) -> tuple[str, ...]:
 
 def multiplies_fp8(device: str) -> bool:
     """Whether a device multiplies in 8 bits (fp8) faster than in 16."""
-    if device != "cuda":
-        return False
-    capability: tuple[int, int] = libraries().torch.cuda.get_device_capability()
-    return capability >= (8, 9)
+    return device == "cuda" and has_fp8(libraries().torch)
 
 
 def attention_kernel(device: str) -> str | None:

@@ -27,7 +27,7 @@ def classes(stem: str) -> Mapping[Task, str]:
     )
 
 
-WITH_ITS_PARTS = ("base", "turbo", "lightning", "hyper", "dmd2", "lcm", "inpainting")
+WITH_ITS_PARTS = ("base", "turbo", "lightning", "hyper", "dmd2", "lcm", "lcm-lora", "inpainting")
 """Variants with the text encoders and the autoencoder of the base."""
 
 

@@ -1,19 +1,15 @@
 """Whether there is memory for a picture beside what a model holds, asked before it is drawn."""
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import NoReturn
 
 from limner.domain.errors import OutOfMemory
 from limner.domain.recipe import Recipe
 from limner.families.diffusion.loading.hardware import machine_here
-from limner.families.diffusion.loading.pipelines import bytes_in, parts_of
-from limner.families.diffusion.loading.single import ENDINGS
-from limner.families.diffusion.loading.ways import Loaded
+from limner.families.diffusion.loading.ways import Loaded, weigh
 from limner.families.diffusion.planning.activations import Work
 from limner.families.diffusion.planning.demand import (
-    WIDTHS,
     Demand,
     DeviceKind,
     Machine,
@@ -27,7 +23,6 @@ from limner.families.diffusion.planning.planner import (
     plans,
     refusal_beside,
 )
-from limner.families.diffusion.recognition.headers import read_header
 from limner.families.family import Order, Outgrown, Placement
 
 
@@ -45,17 +40,16 @@ class Room:
         self._make_room = placement.make_room
         self._work_of = work_of
         self._proven = 0
-        self._own = bytes_in(parts_of(loaded.pipeline).values())
 
-    def way_for(self, orders: Sequence[Order], held: int) -> Way:
+    def way_for(self, orders: Sequence[Order], holding: Collection[str]) -> Way:
         """Make room for orders drawn at once, and return the way to draw: in tiles, maybe.
 
-        `held` is what the model holds now, in bytes, with what took part before. Where far more
+        `holding` are the digests of what took part before and is still in memory. Where far more
         is lacking than predictions err by, raises Outgrown if the model would fit loaded anew,
         else OutOfMemory: on a CPU alone, where the system would end the whole process.
         """
         work = self._work_of(orders[0].recipe, len(orders))
-        beside = max(0, self._joining(orders[0]) - max(0, held - self._own))
+        beside = self._joining(orders[0], holding)
         tiled = replace(self._way, tiling=True)
         whole = self._demand(work, self._way).more + beside
         least = min(whole, self._demand(work, tiled).more + beside)
@@ -95,13 +89,7 @@ class Room:
     def _demand(self, work: Work, way: Way) -> Demand:
         return demand_of(self._parts, work, self._kind, way)
 
-    def _joining(self, order: Order) -> int:
-        """Return the bytes that the weights which take part in an order take in memory."""
-        width = WIDTHS[self._way.dtype]
-        paths = (path for files in order.parts.values() for path in files.values())
-        return sum(
-            width * math.prod(tensor.shape)
-            for path in paths
-            if path.suffix.lower() in ENDINGS
-            for tensor in read_header(path).tensors.values()
-        )
+    def _joining(self, order: Order, holding: Collection[str]) -> int:
+        """Return the bytes that what takes part in an order, and is not held yet, will take."""
+        joining = (files for digest, files in order.parts.items() if digest not in holding)
+        return weigh((path for files in joining for path in files.values()), self._way.dtype)

@@ -1,7 +1,8 @@
 """Models in memory the way a planner chose: number formats, narrow weights, parts that wait."""
 
+import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
@@ -16,9 +17,9 @@ from limner.families.diffusion.loading.pipelines import (
     load_pipeline,
     placed,
 )
-from limner.families.diffusion.loading.single import Single
+from limner.families.diffusion.loading.single import ENDINGS, Single
 from limner.families.diffusion.planning.activations import Work
-from limner.families.diffusion.planning.demand import Machine, Way, storage_of
+from limner.families.diffusion.planning.demand import WIDTHS, Machine, Way, storage_of
 from limner.families.diffusion.planning.inventory import PACKED, Part, take_inventory
 from limner.families.diffusion.planning.planner import (
     choose,
@@ -29,6 +30,7 @@ from limner.families.diffusion.planning.planner import (
     smallest,
 )
 from limner.families.diffusion.recognition.folders import read_pipeline
+from limner.families.diffusion.recognition.headers import read_header
 from limner.families.family import Placement
 
 _NARROW = {"fp8": "float8_e4m3fn", "float16": "float16", "bfloat16": "bfloat16"}
@@ -106,7 +108,19 @@ def machine_for(single: Single | None) -> Machine:
 
 def _left(machine: Machine, placement: Placement) -> Machine:
     """Return a machine with the memory that is left beside what else takes part."""
-    return replace(machine, memory=max(0, machine.memory - placement.beside))
+    wide = machine.device == "cpu" and not machine.native_bf16
+    taken = weigh(placement.beside, "float32" if wide else "bfloat16")
+    return replace(machine, memory=max(0, machine.memory - taken))
+
+
+def weigh(paths: Iterable[Path], dtype: str) -> int:
+    """Return the bytes that the weights in files take in a number format; others count nothing."""
+    return sum(
+        WIDTHS[dtype] * math.prod(tensor.shape)
+        for path in paths
+        if path.suffix.lower() in ENDINGS
+        for tensor in read_header(path).tensors.values()
+    )
 
 
 def load_way(
