@@ -201,9 +201,10 @@ class Catalog:
     def _unknown(self, name: str) -> LimnerError:
         published = published_as(name, self.families.values())
         if published is not None:
+            first = ", once you have agreed to its terms there" if published.gated else ""
             return ModelUnavailable(
-                f"{published.title} is not here. `limner models pull {name}` gets it; `limner "
-                "models add PATH` tells Limner of it where you have it already."
+                f"{published.title} is not here. `limner models pull {name}` gets it{first}; "
+                "`limner models add PATH` tells Limner of it where you have it already."
             )
         close = close_to(name, self.names())
         hint = f" Did you mean {' or '.join(close)}?" if close else ""

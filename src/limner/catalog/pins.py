@@ -184,9 +184,7 @@ class Pinning:
         """Return what a repository holds, on the terms that Limner knows, else as it states."""
         listing = list_files(self.hub, asked, self.watch.token)
         known = published_as(asked.repository, self.pins.families.values())
-        if known is None or known.repository.lower() != asked.repository.lower():
-            return listing
-        return replace(listing, licence=known.licence)
+        return listing if known is None else replace(listing, licence=known.licence)
 
 
 def commit_of(card: ModelCard) -> str:

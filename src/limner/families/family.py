@@ -172,11 +172,15 @@ class Family(Protocol):
 
 @dataclass(frozen=True)
 class Published:
-    """A repository of a model hub (`OWNER/NAME`) in which a model's makers published it."""
+    """A repository of a model hub (`OWNER/NAME`) in which a model's makers published it.
+
+    A gated one asks for an account and consent.
+    """
 
     repository: str
     title: str
     licence: Licence
+    gated: bool = False
 
 
 @runtime_checkable

@@ -71,7 +71,7 @@ class DiffusionFamily:
     def published(self) -> tuple[Published, ...]:
         """Where its variants were published, and on which terms."""
         return tuple(
-            Published(one.name, facts.title, facts.licence)
+            Published(one.name, facts.title, facts.licence, one.gated)
             for (family, _), facts in FACTS.items()
             for one in facts.repositories
             if family == self.name

@@ -237,14 +237,14 @@ def test_tiles_are_of_no_use_for_a_picture_of_one() -> None:
     assert not any(plan.way.tiling for plan in plans(sd1(), SMALL, processor(32)))
 
 
-def test_several_pictures_can_be_decoded_one_by_one() -> None:
-    work = Work(size(), batch=4)
-    found = plans(sd1(), work, graphics(80))
-    assert not found[0].way.slicing
-    sliced = next(plan for plan in found if plan.way.slicing)
-    assert sliced.exact
-    assert sliced.demand.peak < found[0].demand.peak
-    assert not any(plan.way.slicing for plan in plans(sd1(), WORK, graphics(80)))
+def test_in_tiles_several_pictures_are_decoded_one_by_one() -> None:
+    stages = [
+        dict(demand_of(sd1(), Work(size(1024, 1024), batch=count), "cuda", way).stages)["decode"]
+        for way in (Way("float16"), Way("float16", tiling=True))
+        for count in (1, 4)
+    ]
+    assert stages[1] > stages[0]
+    assert stages[3] < stages[1] / 2
 
 
 def test_an_autoencoder_that_overflows_decodes_in_float32() -> None:

@@ -52,10 +52,6 @@ class Memo:
             return self._encode(*given, **named)
         return self._answers.get((self._manner, key), lambda: self._encode(*given, **named))
 
-    def forget(self) -> None:
-        """Forget every answer, also those of the pipelines that share them."""
-        self._answers.forget()
-
 
 def manner_of(pipeline: Any) -> str:
     """Return a digest of the code by which a pipeline encodes words.

@@ -19,7 +19,7 @@ class Ease:
 
 def eases(device: str, done: Collection[str] = ()) -> tuple[Ease, ...]:
     """Return what can still be tried on a device, in order; each is added to what is done."""
-    if device not in ("cuda", "xpu"):
+    if device != "cuda":
         every: tuple[Ease, ...] = (_TILED,)
     elif _BLOCKS.name in done:
         every = (_TILED,)

@@ -17,14 +17,13 @@ from limner.families.diffusion.known import (
     sdxl,
     z_image,
 )
-from limner.families.diffusion.known.sheet import Architecture, Facts, GuidanceKind, Repository
+from limner.families.diffusion.known.sheet import Architecture, Facts, Repository
 
 __all__ = [
     "ARCHITECTURES",
     "FACTS",
     "Architecture",
     "Facts",
-    "GuidanceKind",
     "Repository",
     "architecture_of",
     "facts_of",

@@ -15,7 +15,7 @@ from limner.families.diffusion.planning.activations import (
 )
 from limner.families.diffusion.planning.inventory import PACKED, Part, Role
 
-DeviceKind: TypeAlias = Literal["cpu", "cuda", "mps", "xpu"]
+DeviceKind: TypeAlias = Literal["cpu", "cuda", "mps"]
 Quantisation: TypeAlias = Literal["none", "stored", "half", "fp8", "int8", "nf4"]
 """How weights lie in memory where that is not the number format of computing.
 
@@ -53,7 +53,6 @@ class Way:
     quantisation: Quantisation = "none"
     offload: Offload = "none"
     tiling: bool = False
-    slicing: bool = False
 
 
 @dataclass(frozen=True)
@@ -106,7 +105,7 @@ TILE = 512
 """Pixels of the side of a tile that decoding in tiles takes."""
 
 _MIB = 2**20
-_RUNTIME = {"cpu": 450 * _MIB, "cuda": 600 * _MIB, "mps": 600 * _MIB, "xpu": 600 * _MIB}
+_RUNTIME = {"cpu": 450 * _MIB, "cuda": 600 * _MIB, "mps": 600 * _MIB}
 """torch, diffusers and transformers imported; on a GPU, its context and its libraries."""
 
 _PIECES = 160 * _MIB
@@ -244,7 +243,7 @@ def _held(part: Part, parts: tuple[Part, ...], work: Work, way: Way) -> Held | N
 
 
 def _decoded(part: Part, work: Work, way: Way) -> Held | None:
-    batch = 1 if way.slicing else work.batch
+    batch = 1 if way.tiling else work.batch  # then one picture is decoded after the other
     size = work.size
     if not way.tiling or size.width <= TILE >= size.height:
         return of_autoencoder(part, size, batch)

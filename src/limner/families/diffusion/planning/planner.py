@@ -42,7 +42,7 @@ def plans(parts: tuple[Part, ...], work: Work, machine: Machine) -> tuple[Plan, 
     where the description of a part makes no sense.
     """
     found: list[Plan] = []
-    for way in _ways(parts, work, machine):
+    for way in _ways(parts, machine):
         demand = demand_of(parts, work, machine.device, way)
         if demand.host > machine.host_memory or (found and not _less(demand, found[-1].demand)):
             continue
@@ -132,17 +132,16 @@ def describe(parts: tuple[Part, ...], work: Work, machine: Machine) -> tuple[str
 _OFFLOADS: tuple[Offload, ...] = ("none", "model", "group", "sequential")
 
 
-def _ways(parts: tuple[Part, ...], work: Work, machine: Machine) -> list[Way]:
+def _ways(parts: tuple[Part, ...], machine: Machine) -> list[Way]:
     """Return all ways of drawing on a machine, from the best."""
-    offloads = _OFFLOADS if machine.device in ("cuda", "xpu") else ("none",)
+    offloads = _OFFLOADS if machine.device == "cuda" else ("none",)
     every = [
-        Way(dtype, quantisation, offload, tiling, slicing)
-        for dtype, quantisation, offload, tiling, slicing in product(
+        Way(dtype, quantisation, offload, tiling)
+        for dtype, quantisation, offload, tiling in product(
             _dtypes(parts, machine),
             _quantisations(parts, machine),
             offloads,
             (False, True),
-            (False, True) if work.batch > 1 else (False,),
         )
         if quantisation != "half" or dtype == "float32"
     ]
@@ -238,7 +237,6 @@ def _title(way: Way) -> str:
         _QUANTISED[way.quantisation],
         _OFFLOADED[way.offload],
         f"decodes in tiles of {TILE} pixels" if way.tiling else "",
-        "decodes one picture at a time" if way.slicing else "",
     )
     return ", ".join(one for one in chosen if one)
 
