@@ -1,6 +1,5 @@
 """Chroma, from its model cards."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
@@ -8,6 +7,7 @@ from limner.domain.recipe import Task
 from limner.domain.sampling import Schedule
 from limner.families.diffusion.known import terms
 from limner.families.diffusion.known.sheet import (
+    NONE,
     ONE_MEGAPIXEL,
     Architecture,
     Facts,
@@ -16,8 +16,6 @@ from limner.families.diffusion.known.sheet import (
     square,
     steps,
 )
-
-_NONE: Mapping[Task, str] = MappingProxyType({})
 
 ARCHITECTURE = Architecture(
     family="chroma",
@@ -81,7 +79,7 @@ VARIANTS: tuple[Facts, ...] = (
         _HD,
         variant="radiance",
         title="Chroma1-Radiance",
-        pipelines=_NONE,
+        pipelines=NONE,
         repositories=(Repository("lodestones/Chroma1-Radiance"),),
     ),
 )

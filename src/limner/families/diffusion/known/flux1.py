@@ -1,12 +1,12 @@
 """FLUX.1, from its model cards."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
 from limner.domain.recipe import Task
 from limner.families.diffusion.known import terms
 from limner.families.diffusion.known.sheet import (
+    NONE,
     Architecture,
     Facts,
     Repository,
@@ -14,8 +14,6 @@ from limner.families.diffusion.known.sheet import (
     square,
     steps,
 )
-
-_NONE: Mapping[Task, str] = MappingProxyType({})
 
 ARCHITECTURE = Architecture(
     family="flux1",
@@ -77,7 +75,7 @@ _CONTROL = replace(
     title="FLUX.1 with a control picture",
     steps=steps(50),
     guidance=lean(30.0, 1.0, 100.0),
-    pipelines=_NONE,
+    pipelines=NONE,
     controls=MappingProxyType(
         {
             Task.TEXT_TO_IMAGE: "FluxControlPipeline",
@@ -109,7 +107,7 @@ VARIANTS: tuple[Facts, ...] = (
         guidance_kind="classifier-free",
         guidance_argument="true_cfg_scale",
         negative_prompt=True,
-        controls=_NONE,
+        controls=NONE,
         repositories=(Repository("nyanko7/flux-dev-de-distill"),),
     ),
     replace(
@@ -137,7 +135,7 @@ VARIANTS: tuple[Facts, ...] = (
                 Task.INPAINT: "FluxKontextInpaintPipeline",
             }
         ),
-        controls=_NONE,
+        controls=NONE,
         repositories=(Repository("black-forest-labs/FLUX.1-Kontext-dev", gated=True),),
     ),
     replace(
@@ -148,7 +146,7 @@ VARIANTS: tuple[Facts, ...] = (
         steps=steps(50),
         guidance=lean(30.0, 1.0, 100.0),
         pipelines=MappingProxyType({Task.INPAINT: "FluxFillPipeline"}),
-        controls=_NONE,
+        controls=NONE,
         repositories=(Repository("black-forest-labs/FLUX.1-Fill-dev", gated=True),),
     ),
     _CONTROL,

@@ -1,12 +1,12 @@
 """Qwen-Image, from its model cards."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
 from limner.domain.recipe import Task
 from limner.families.diffusion.known import terms
 from limner.families.diffusion.known.sheet import (
+    NONE,
     Architecture,
     Facts,
     Repository,
@@ -14,8 +14,6 @@ from limner.families.diffusion.known.sheet import (
     square,
     steps,
 )
-
-_NONE: Mapping[Task, str] = MappingProxyType({})
 
 ARCHITECTURE = Architecture(
     family="qwen-image",
@@ -64,7 +62,7 @@ _EDIT = replace(
     pipelines=MappingProxyType(
         {Task.EDIT: "QwenImageEditPipeline", Task.INPAINT: "QwenImageEditInpaintPipeline"}
     ),
-    controls=_NONE,
+    controls=NONE,
     repositories=(Repository("Qwen/Qwen-Image-Edit"),),
 )
 
@@ -94,7 +92,7 @@ _NEXT = replace(
     pipelines=MappingProxyType(
         {Task.TEXT_TO_IMAGE: "QwenImage21Pipeline", Task.EDIT: "QwenImage21Pipeline"}
     ),
-    controls=_NONE,
+    controls=NONE,
     repositories=(Repository("Qwen/Qwen-Image-2.1"),),
 )
 
@@ -114,8 +112,8 @@ VARIANTS: tuple[Facts, ...] = (
         title="Qwen-Image-Layered",
         size=square(640),
         area=(262_144, 1_048_576),
-        pipelines=_NONE,
-        controls=_NONE,
+        pipelines=NONE,
+        controls=NONE,
         repositories=(Repository("Qwen/Qwen-Image-Layered"),),
     ),
     _NEXT,

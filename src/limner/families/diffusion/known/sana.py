@@ -1,6 +1,5 @@
 """SANA, from its model cards."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
@@ -8,6 +7,7 @@ from limner.domain.recipe import Task
 from limner.domain.sampling import Sampler
 from limner.families.diffusion.known import terms
 from limner.families.diffusion.known.sheet import (
+    NONE,
     ONE_MEGAPIXEL,
     Architecture,
     Facts,
@@ -16,8 +16,6 @@ from limner.families.diffusion.known.sheet import (
     square,
     steps,
 )
-
-_NONE: Mapping[Task, str] = MappingProxyType({})
 
 ARCHITECTURE = Architecture(
     family="sana",
@@ -69,7 +67,7 @@ _SPRINT = replace(
             Task.IMAGE_TO_IMAGE: "SanaSprintImg2ImgPipeline",
         }
     ),
-    controls=_NONE,
+    controls=NONE,
     repositories=(Repository("Efficient-Large-Model/Sana_Sprint_1.6B_1024px_diffusers"),),
 )
 
@@ -87,7 +85,7 @@ VARIANTS: tuple[Facts, ...] = (
         variant="4.8b",
         title="SANA 1.5 4.8B",
         sides=(),
-        controls=_NONE,
+        controls=NONE,
         repositories=(Repository("Efficient-Large-Model/SANA1.5_4.8B_1024px_diffusers"),),
     ),
     _SPRINT,

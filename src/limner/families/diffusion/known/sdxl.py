@@ -1,6 +1,5 @@
 """Stable Diffusion XL, from its model cards."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
@@ -9,6 +8,7 @@ from limner.domain.recipe import Task
 from limner.domain.sampling import Sampler, Schedule
 from limner.families.diffusion.known import terms
 from limner.families.diffusion.known.sheet import (
+    NONE,
     Architecture,
     Facts,
     Repository,
@@ -17,8 +17,6 @@ from limner.families.diffusion.known.sheet import (
     steps,
 )
 from limner.families.diffusion.known.unet import UNET, WITH_ITS_PARTS, classes, unet_variants
-
-_NONE: Mapping[Task, str] = MappingProxyType({})
 
 ARCHITECTURE = Architecture(
     family="sdxl",
@@ -85,8 +83,8 @@ VARIANTS: tuple[Facts, ...] = (
         text_encoders=("OpenCLIP-G",),
         strength=0.3,
         pipelines=MappingProxyType({Task.IMAGE_TO_IMAGE: "StableDiffusionXLImg2ImgPipeline"}),
-        controls=_NONE,
-        unions=_NONE,
+        controls=NONE,
+        unions=NONE,
         repositories=(Repository("stabilityai/stable-diffusion-xl-refiner-1.0"),),
     ),
     replace(

@@ -27,6 +27,10 @@ HOME = "https://huggingface.co/"
 """What the address of a repository begins with."""
 
 
+NONE: Mapping[Task, str] = MappingProxyType({})
+"""The classes of diffusers that do what a variant does not do."""
+
+
 @dataclass(frozen=True)
 class Repository:
     """A repository of the model hub; a gated one asks for an account and consent."""
@@ -68,10 +72,6 @@ class Architecture:
     autoencoder: str = ""
 
 
-def _nothing() -> Mapping[Task, str]:
-    return MappingProxyType({})
-
-
 @dataclass(frozen=True)
 class Facts:
     """What is published of one variant: what it draws well, how it is asked, on which terms.
@@ -107,9 +107,9 @@ class Facts:
     guidance_off: float = 1.0
     negative_prompt: bool = False
     strength: float = 0.6
-    pipelines: Mapping[Task, str] = field(default_factory=_nothing)
-    controls: Mapping[Task, str] = field(default_factory=_nothing)
-    unions: Mapping[Task, str] = field(default_factory=_nothing)
+    pipelines: Mapping[Task, str] = field(default_factory=lambda: NONE)
+    controls: Mapping[Task, str] = field(default_factory=lambda: NONE)
+    unions: Mapping[Task, str] = field(default_factory=lambda: NONE)
     told_pictures: bool = False
     sees_in: tuple[Task, ...] = ()
     most_seen: int = 0

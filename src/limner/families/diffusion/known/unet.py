@@ -8,12 +8,17 @@ from limner.domain.card import Licence
 from limner.domain.recipe import Task
 from limner.domain.sampling import Sampler, Schedule
 from limner.families.diffusion.known import terms
-from limner.families.diffusion.known.sheet import Facts, Repository, lean, square, steps
+from limner.families.diffusion.known.sheet import (
+    NONE,
+    Facts,
+    Repository,
+    lean,
+    square,
+    steps,
+)
 
 UNET = "UNet2DConditionModel"
 """The class of diffusers of their denoisers."""
-
-_NONE: Mapping[Task, str] = MappingProxyType({})
 
 
 def classes(stem: str) -> Mapping[Task, str]:
@@ -90,7 +95,7 @@ def _listed(repository: Repository | None) -> tuple[Repository, ...]:
 
 
 def _variants(base: Facts, stem: str) -> tuple[Facts, ...]:
-    whole = replace(base, repositories=(), controls=_NONE, unions=_NONE)
+    whole = replace(base, repositories=(), controls=NONE, unions=NONE)
     turbo = _few_steps(base, "turbo", 4, Sampler.EULER_ANCESTRAL)
     return (
         base,
@@ -111,8 +116,8 @@ def _variants(base: Facts, stem: str) -> tuple[Facts, ...]:
             title=f"{base.title} InstructPix2Pix",
             pipelines=MappingProxyType({Task.EDIT: f"{stem}InstructPix2PixPipeline"}),
         ),
-        replace(whole, variant="depth", title=f"{base.title} Depth", pipelines=_NONE),
-        replace(whole, variant="upscaler", title=f"{base.title} Upscaler", pipelines=_NONE),
+        replace(whole, variant="depth", title=f"{base.title} Depth", pipelines=NONE),
+        replace(whole, variant="upscaler", title=f"{base.title} Upscaler", pipelines=NONE),
     )
 
 
@@ -122,7 +127,7 @@ def unclip(base: Facts) -> Facts:
         base,
         variant="unclip",
         title=f"{base.title} unCLIP",
-        pipelines=_NONE,
-        controls=_NONE,
+        pipelines=NONE,
+        controls=NONE,
         repositories=(),
     )

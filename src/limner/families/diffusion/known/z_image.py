@@ -1,12 +1,12 @@
 """Z-Image, from its model cards."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
 from limner.domain.recipe import Task
 from limner.families.diffusion.known import terms
 from limner.families.diffusion.known.sheet import (
+    NONE,
     Architecture,
     Facts,
     Repository,
@@ -14,8 +14,6 @@ from limner.families.diffusion.known.sheet import (
     square,
     steps,
 )
-
-_NONE: Mapping[Task, str] = MappingProxyType({})
 
 ARCHITECTURE = Architecture(
     family="z-image",
@@ -81,15 +79,15 @@ VARIANTS: tuple[Facts, ...] = (
         pipelines=MappingProxyType(
             {Task.TEXT_TO_IMAGE: "ZImageOmniPipeline", Task.EDIT: "ZImageOmniPipeline"}
         ),
-        controls=_NONE,
+        controls=NONE,
         repositories=(),
     ),
     replace(
         _BASE,
         variant="edit",
         title="Z-Image-Edit",
-        pipelines=_NONE,
-        controls=_NONE,
+        pipelines=NONE,
+        controls=NONE,
         repositories=(),
     ),
 )
