@@ -268,7 +268,7 @@ class Catalog:
         Raises ModelUnavailable when one is absent and WeightsRejected when its bytes differ.
         """
         found = _installed(card, tuple(self._shelf.look(card, file) for file in card.files))
-        return replace(found, neighbours=self.lenders)
+        return replace(found, lenders=self.lenders)
 
     def pull(
         self,

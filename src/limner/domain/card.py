@@ -121,9 +121,9 @@ class ModelCard(Frozen):
 class Installed:
     """A model whose weights are here and verified: file name → path.
 
-    `neighbours` finds the folders and files of other models that are here and may lend it parts.
+    `lenders` finds the folders and files of other models that are here and may lend it parts.
     """
 
     card: ModelCard
     files: Mapping[str, Path]
-    neighbours: Callable[[], Sequence[Path]] = tuple
+    lenders: Callable[[], Sequence[Path]] = tuple

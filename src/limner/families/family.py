@@ -215,10 +215,10 @@ class Computes(Family, Protocol):
 class Borrows(Family, Protocol):
     """A family whose models may lie in files that lack parts, which others lend."""
 
-    def lacks(self, path: Path, neighbours: Sequence[Path], /) -> str:
+    def lacks(self, path: Path, lenders: Sequence[Path], /) -> str:
         """Return what a file lacks to be drawn with and how to get it; empty where nothing.
 
-        `neighbours` are the models that may lend. Nothing of the model is loaded.
+        `lenders` are the models that may lend. Nothing of the model is loaded.
         """
 
 

@@ -133,12 +133,12 @@ class DiffusionFamily:
         threads, way = placement.threads, loaded.way
         return DiffusionModel(loaded.pipeline, manner, loaded.device, threads, way, beside)
 
-    def lacks(self, path: Path, neighbours: Sequence[Path], /) -> str:
+    def lacks(self, path: Path, lenders: Sequence[Path], /) -> str:
         """Return what a file lacks to be drawn with; see `families.family.Borrows`."""
         found = recognise_single(path)
         if found is None or found.kind not in _DRAWING:
             return ""
-        return lacking(path, found, neighbours)
+        return lacking(path, found, lenders)
 
     def plan(self, installed: Installed, size: Size, /) -> tuple[str, ...]:
         """Return what drawing at a size would take here; see `families.family.Plans`."""
@@ -164,7 +164,7 @@ def _described(installed: Installed) -> Iterator[tuple[Path, Finding, Single | N
         yield place, recognise_folder(place), None
         return
     found = replace(recognise_file(place), variant=installed.card.variant)
-    with opened(place, found, installed.neighbours) as (folder, single):
+    with opened(place, found, installed.lenders) as (folder, single):
         yield folder, found, single
 
 

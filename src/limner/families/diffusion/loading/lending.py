@@ -44,36 +44,34 @@ def check_alone(path: Path, found: Finding) -> None:
 
 @contextmanager
 def opened(
-    path: Path, found: Finding, neighbours: Callable[[], Iterable[Path]]
+    path: Path, found: Finding, lenders: Callable[[], Iterable[Path]]
 ) -> Iterator[tuple[Path, Single]]:
     """Give the folder that describes a model in one file, and its parts, for a while.
 
-    `neighbours` finds folders and files that may lend what the file lacks. Raises as `whole` and
+    `lenders` finds folders and files that may lend what the file lacks. Raises as `whole` and
     `borrowed` do.
     """
     if not describes_itself(found):
-        with _described(path, found, tuple(neighbours())) as every:
+        with _described(path, found, tuple(lenders())) as every:
             yield borrowed(path, found, every)
         return
     with whole(path, found) as (folder, single):
         yield (
             folder,
-            single if "vae" in single.inside else _decoded(folder, single, found, neighbours),
+            single if "vae" in single.inside else _decoded(folder, single, found, lenders),
         )
 
 
 @contextmanager
-def _described(
-    path: Path, found: Finding, neighbours: Sequence[Path]
-) -> Iterator[tuple[Path, ...]]:
+def _described(path: Path, found: Finding, lenders: Sequence[Path]) -> Iterator[tuple[Path, ...]]:
     """Give what may lend, for a while, and last the description of a Stable Diffusion of ours."""
     if found.family not in PARTS or found.variant not in architecture_of(found.family).shared_parts:
-        yield tuple(neighbours)
+        yield tuple(lenders)
         return
     with TemporaryDirectory(prefix="limner-") as written:
         folder = Path(written) / "Limner"
         describe(folder, found, read_header(path))
-        yield (*neighbours, folder)
+        yield (*lenders, folder)
 
 
 def loan_of(folder: Path, single: Single, found: Finding) -> str:
@@ -97,7 +95,7 @@ def loan_of(folder: Path, single: Single, found: Finding) -> str:
     return f"{', '.join(words)} ({mark})" if words else ""
 
 
-def borrowed(path: Path, found: Finding, neighbours: Iterable[Path]) -> tuple[Path, Single]:
+def borrowed(path: Path, found: Finding, lenders: Iterable[Path]) -> tuple[Path, Single]:
     """Return the folder that describes a model, and the file with what it needs from others.
 
     The first folder of the same variant is taken whose parts are all here, else the first of a
@@ -107,7 +105,7 @@ def borrowed(path: Path, found: Finding, neighbours: Iterable[Path]) -> tuple[Pa
     """
     check_alone(path, found)
     own = offers_within(path, found)
-    lender = _chosen(path, found, own, tuple(neighbours))
+    lender = _chosen(path, found, own, tuple(lenders))
     inside = {lender.denoiser: found.prefix}
     inside |= {name: one.prefix for name, one in lender.taken.items() if one in own}
     others = tuple(
@@ -119,14 +117,14 @@ def borrowed(path: Path, found: Finding, neighbours: Iterable[Path]) -> tuple[Pa
     return folder, single if same else as_its_own(single, lender.denoiser, found, folder)
 
 
-def lacking(path: Path, found: Finding, neighbours: Sequence[Path]) -> str:
+def lacking(path: Path, found: Finding, lenders: Sequence[Path]) -> str:
     """Return what a file lacks that neither it nor others here have; empty where nothing."""
     try:
         if not describes_itself(found):
-            with _described(path, found, neighbours) as every:
+            with _described(path, found, lenders) as every:
                 _chosen(path, found, offers_within(path, found), every)
         elif "autoencoder" not in found.parts:
-            with opened(path, found, lambda: neighbours):
+            with opened(path, found, lambda: lenders):
                 pass
     except ModelUnavailable as error:
         return error.message
@@ -144,23 +142,19 @@ class _Lender:
     lacking: tuple[str, ...]
 
 
-def _chosen(
-    path: Path, found: Finding, own: Sequence[Offer], neighbours: Sequence[Path]
-) -> _Lender:
+def _chosen(path: Path, found: Finding, own: Sequence[Offer], lenders: Sequence[Path]) -> _Lender:
     """Return the first folder all of whose parts are here; raises ModelUnavailable."""
-    offers = offers_of(neighbours)
-    lenders = [
-        _lender(folder, lent, found, own, offers) for folder, lent in _kin(found, neighbours)
-    ]
-    lender = next((one for one in lenders if not one.lacking), None)
+    offers = offers_of(lenders)
+    able = [_lender(folder, lent, found, own, offers) for folder, lent in _kin(found, lenders)]
+    lender = next((one for one in able if not one.lacking), None)
     if lender is None:
-        raise ModelUnavailable(_missing(path, found, lenders, offers))
+        raise ModelUnavailable(_missing(path, found, able, offers))
     return lender
 
 
-def _kin(found: Finding, neighbours: Iterable[Path]) -> list[tuple[Path, Finding]]:
+def _kin(found: Finding, lenders: Iterable[Path]) -> list[tuple[Path, Finding]]:
     """Return the folders that may describe a model: of the same variant, then of similar ones."""
-    seen = [(one, recognise_folder(one)) for one in neighbours if (one / INDEX).is_file()]
+    seen = [(one, recognise_folder(one)) for one in lenders if (one / INDEX).is_file()]
     kin = [
         (folder, lent)
         for folder, lent in seen
@@ -203,10 +197,10 @@ def _lender(
 
 
 def _decoded(
-    folder: Path, single: Single, found: Finding, neighbours: Callable[[], Iterable[Path]]
+    folder: Path, single: Single, found: Finding, lenders: Callable[[], Iterable[Path]]
 ) -> Single:
     """Return a file that describes itself with the autoencoder of another file."""
-    given = choose(offers_of(neighbours()), folder, "vae", found.family)
+    given = choose(offers_of(lenders()), folder, "vae", found.family)
     if given is None:
         title = facts_of(found.family, found.variant).title
         raise ModelUnavailable(
