@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from limner.catalog.catalog import Catalog
-from limner.catalog.collection import Found
+from limner.catalog.collection import Found, is_here
 from limner.catalog.digests import SMALL
 from limner.catalog.pins import commit_of
 from limner.catalog.repository import parse, published_as
@@ -190,6 +190,8 @@ class Models:
         try:
             card = self._usable(name)
         except ModelNotFound as error:
+            if is_here(Path(name)):
+                raise
             raise self._no_adapter(name) from error
         fitting = card.capability.adapting
         if not fitting:

@@ -81,7 +81,7 @@ class Collection:
         StorageFailed.
         """
         place = whole_path(path)
-        if not _is_here(place):
+        if not is_here(place):
             raise ModelNotFound(f"There is no file or folder {path}. Check the path.")
         found = self._look_through(place)
         if not found:
@@ -108,7 +108,7 @@ class Collection:
         anew: dict[str, _Kept] = {}
         for place in self.places.paths():
             before = kept.get(str(place))
-            if not _is_here(place) or (before is not None and not before.is_stale()):
+            if not is_here(place) or (before is not None and not before.is_stale()):
                 continue
             with suppress(LimnerError):  # a list of folders that cannot be read any more
                 found = self._look_through(place, before.found if before else ())
@@ -161,7 +161,7 @@ class Collection:
         wanted, every = whole_path(path), self.all()
         kept = self._read().get(str(wanted))
         if kept is not None and wanted in self.places.paths():
-            return tuple(one for one in kept.found if _is_here(one.path))
+            return tuple(one for one in kept.found if is_here(one.path))
         return tuple(one for one in every if one.path.is_relative_to(wanted))
 
     def holds(self, path: Path) -> bool:
@@ -236,7 +236,7 @@ class Collection:
         every = chain.from_iterable(
             kept[str(place)].found for place in self.places.paths() if str(place) in kept
         )
-        found = {one.path: one for one in every if _is_here(one.path)}
+        found = {one.path: one for one in every if is_here(one.path)}
         return tuple(sorted(found.values(), key=lambda one: (one.name.lower(), str(one.path))))
 
     def _keep(self, anew: Mapping[str, "_Kept"]) -> None:
@@ -376,7 +376,8 @@ def _changed(path: Path) -> int | None:
         return None
 
 
-def _is_here(path: Path) -> bool:
+def is_here(path: Path) -> bool:
+    """Whether there is something at a path that can be told to be there."""
     try:
         return path.exists()
     except OSError:

@@ -100,7 +100,7 @@ def test_what_is_known_and_not_put_on_says_what_it_is(tmp_path: Path) -> None:
     glora = {f"lora_unet_{SD_TO_K}.{one}.weight": (8, 8) for one in ("a1", "a2", "b1", "b2")}
     path = save(tmp_path / "fox.safetensors", glora)
     models = models_at(tmp_path / "home")
-    with pytest.raises(ModelNotFound, match=r"fox.safetensors is: A GLoRA for .* not put on\."):
+    with pytest.raises(ModelNotFound, match=r"not usable by itself: A GLoRA for .* not put on\."):
         models.adapter(str(path), model_of("sd1", "LoRA"))
 
 
