@@ -223,6 +223,15 @@ def test_sizes_above_native_are_enlarged_and_said(desk: Desk) -> None:
     )
 
 
+def test_sizes_far_below_native_are_reduced_and_said(desk: Desk) -> None:
+    follower = Follower()
+    [made] = desk.generate("a fox", size="32x32", progress=follower.progress)
+    assert made.asset.size == Size(width=32, height=32)
+    told = [(one.code, one.message) for one in follower.told if isinstance(one, Notice)]
+    assert [code for code, _ in told] == ["reduced"]
+    assert told[0][1].endswith("reduced to 32x32.")
+
+
 def test_an_upscaler_that_is_not_here_is_found_out_before_drawing(
     desk: Desk, engine: FakeEngine
 ) -> None:

@@ -389,3 +389,9 @@ def test_samplers_that_there_are_for_no_model_name_the_nearest() -> None:
     assert "dpmpp_sde comes nearest to it; this model has: euler, heun." in told(sampler="seeds_2")
     assert "exponential comes nearest" in told(schedule="polyexponential")
     assert "not known for" in told(sampler="ddim")
+
+
+def test_a_mistyped_sampler_is_told_what_comes_near() -> None:
+    for written in ("Eular", "HEUN+"):
+        with pytest.raises(InvalidOption, match=r"Did you mean (euler|heun)\? Choose from"):
+            resolve(sampler=written)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from shlex import quote
 
 from limner.catalog.catalog import Catalog
 from limner.catalog.collection import Found, is_here
@@ -172,7 +173,7 @@ class Models:
                 if within.absolute().is_relative_to(place):
                     raise InvalidRequest(
                         f"{path} is in {place}, which Limner looks through as a whole. `limner "
-                        f"models forget {place}` forgets all that is in it."
+                        f"models forget {quote(str(place))}` forgets all that is in it."
                     )
             places = "".join(f"\n  - {one}" for one in self.catalog.places.paths())
             known = f" These are known:{places}" if places else " None is known."

@@ -197,7 +197,7 @@ class Studio:
         for ref in dict.fromkeys(ref for one in recipes for ref in one.models):
             self.models.make_ready(ref, progress.tell, progress.token)
         for recipe in recipes[:1]:
-            _tell_enlarging(recipe, progress.tell)
+            _tell_size(recipe, progress.tell)
         refused = 0
         orders = Pictures(self.library, workspace).orders(recipes)
         for drawn in self.engine.perform(orders, watch):
@@ -427,15 +427,25 @@ def _new_seed(task: Task) -> int:
     return secrets.randbelow(2**32) if task.takes_words else 0
 
 
-def _tell_enlarging(recipe: Recipe, tell: Callable[[Happening], None]) -> None:
-    if recipe.upscaler is not None and recipe.task is not Task.UPSCALE:
-        tell(
-            Notice(
-                "enlarged",
-                f"Drawn at {recipe.native_size} and enlarged to {recipe.size} "
-                f"with {recipe.upscaler.name}.",
-            )
-        )
+def _tell_size(recipe: Recipe, tell: Callable[[Happening], None]) -> None:
+    """Tell where a picture is not drawn at its own size."""
+    if recipe.task is Task.UPSCALE:
+        return
+    if recipe.task in (Task.INPAINT, Task.OUTPAINT):
+        # A part is drawn as a square and laid into the picture, which stays as large as it is.
+        if recipe.upscaler is not None:
+            told = f"What is new is drawn at {recipe.native_size} and fitted in"
+            tell(Notice("enlarged", f"{told}, by {recipe.upscaler.name} where it is larger."))
+    elif recipe.upscaler is not None:
+        told = f"Drawn at {recipe.native_size} and enlarged to {recipe.size}"
+        tell(Notice("enlarged", f"{told} with {recipe.upscaler.name}."))
+    elif recipe.native_size.pixels > recipe.size.pixels * _MUCH:
+        told = f"Drawn at {recipe.native_size}, below which this model draws badly, and reduced to"
+        tell(Notice("reduced", f"{told} {recipe.size}."))
+
+
+_MUCH = 1.5
+"""So many times the pixels that are asked for are worth telling of."""
 
 
 def init_input(asset: Asset, strength: float | None = None) -> RecipeInput:

@@ -80,7 +80,7 @@ class Verify(Scripted):
         list[str] | None,
         typer.Argument(
             metavar="[NAME...]",
-            help="Names of models list; left out: all that are here.",
+            help="Names of models list; left out: all that Limner has pulled or brings along.",
             autocompletion=complete_model,
             show_default=False,
         ),

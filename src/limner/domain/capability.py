@@ -1,6 +1,7 @@
 """What a model can do, read by every door, and how a Draft becomes a Recipe."""
 
 import math
+import re
 from typing import Annotated, Generic, Literal, TypeVar
 
 from pydantic import Field
@@ -8,6 +9,7 @@ from pydantic import Field
 from limner.domain.canonical import Frozen
 from limner.domain.composition import Control, ControlKind, Purpose, Reference, Region
 from limner.domain.errors import InvalidOption, InvalidPrompt, InvalidRequest, InvalidSize
+from limner.domain.naming import close_to
 from limner.domain.recipe import (
     AdapterRef,
     Draft,
@@ -460,8 +462,10 @@ def _one_of(
         if value in NEAREST:
             raise InvalidOption(_absent(name, value, choices))
         whose = f" for {model.name}" if model else ""
+        close = close_to(re.sub(r"[^a-z0-9]+", "_", value.lower().replace("++", "pp")), choices)
+        hint = f" Did you mean {' or '.join(close)}?" if close else ""
         raise InvalidOption(
-            f"{name} “{value}” is not known{whose}. Choose from: {', '.join(choices)}."
+            f"{name} “{value}” is not known{whose}.{hint} Choose from: {', '.join(choices)}."
         )
     return value
 

@@ -329,3 +329,18 @@ def test_a_file_of_another_shape_is_refused(tmp_path: Path) -> None:
 
 def _any() -> Pixels:
     return lines_of(CANNY, picture())
+
+
+def test_a_net_of_another_shape_is_told_apart(sdxl: tuple[Model, Path], tmp_path: Path) -> None:
+    one, _ = sdxl
+    model = one.load()
+    net = shaken(
+        diffusers.ControlNetModel.from_unet(
+            model._first.unet, conditioning_embedding_out_channels=(4, 8, 16)
+        )
+    )
+    order = followed(
+        Task.TEXT_TO_IMAGE, (written(net, tmp_path / "odd"), control(CANNY), picture())
+    )
+    with pytest.raises(InvalidOption, match="odd does not fit this model"):
+        draw(model, order)

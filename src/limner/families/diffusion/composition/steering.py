@@ -1,6 +1,7 @@
 """Controls: pictures as maps, given to the pipelines that take ControlNets."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,6 +57,20 @@ class Steering:
         """What a pipeline is put together with: a ControlNet, or one for each control."""
         alike = len({id(net) for net in self.nets}) == 1
         return self.nets[0] if len(self.nets) == 1 or (alike and self.union) else list(self.nets)
+
+    @contextmanager
+    def fitting(self) -> Iterator[None]:
+        """Raise InvalidOption where a ControlNet answers in other shapes than the model has."""
+        try:
+            yield
+        except RuntimeError as error:
+            names = [one.model.name for one in self.controls if one.model is not None]
+            if not names or "size of tensor" not in str(error):
+                raise
+            raise InvalidOption(
+                f"{' or '.join(names)} does not fit this model: what it answers has another shape. "
+                "Use a ControlNet that was made for this model."
+            ) from error
 
     def arguments(self, pipeline: Any) -> dict[str, Any]:
         """Return the arguments of a pipeline's call: maps, weights, and from when to when."""

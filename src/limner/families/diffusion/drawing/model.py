@@ -260,7 +260,8 @@ class DiffusionModel:
         with layout, way, self._used.torch.random.fork_rng():
             # Stable Diffusion 3 takes the noise of its control from here, not from the generator.
             self._used.torch.manual_seed(recipe.seed)
-            drawn = pipeline(**arguments).images
+            with steering.fitting():
+                drawn = pipeline(**arguments).images
         self._most = max(self._most, len(orders))
         return [to_pixels(one) for one in drawn]
 
