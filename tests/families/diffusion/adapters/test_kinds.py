@@ -358,15 +358,13 @@ def by_diffusers(kind: str, tensors: dict[str, Any]) -> Any:
     model = model_of(kind)
     pipeline = model._first
     draw(model)
-    for one in model._pipelines.values():
-        one.encode_prompt.forget()
+    model._forget_words()
     pipeline.load_lora_weights(tensors)
     try:
         return draw(model)
     finally:
         pipeline.unload_lora_weights()
-        for one in model._pipelines.values():
-            one.encode_prompt.forget()
+        model._forget_words()
 
 
 @pytest.mark.parametrize(

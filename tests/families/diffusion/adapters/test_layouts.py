@@ -90,14 +90,12 @@ def by_hand(
         for layer, (down, up), strength in changed:
             delta = (up.flatten(1) @ down.flatten(1)).reshape(layer.weight.shape)
             layer.weight += strength * delta
-    for one in model._pipelines.values():
-        one.encode_prompt.forget()
+    model._forget_words()
     picture = draw(model)
     with torch.no_grad():
         for (layer, _, _), weights in zip(changed, before, strict=True):
             layer.weight.copy_(weights)
-    for one in model._pipelines.values():
-        one.encode_prompt.forget()
+    model._forget_words()
     return picture
 
 
