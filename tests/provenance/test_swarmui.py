@@ -86,7 +86,7 @@ def test_it_is_read_from_every_format() -> None:
 
 
 def test_what_has_no_place_is_reported_with_a_reason() -> None:
-    found = read(sampler="er_sde", clipstopatlayer=-2, refinermethod="PostApply", seed=-1)
+    found = read(sampler="spiral", clipstopatlayer=-2, refinermethod="PostApply", seed=-1)
     assert found.draft.seed is None
     assert {one.name for one in found.unmapped} == {
         "sampler",
